@@ -1,0 +1,32 @@
+"""Run one benchmark: print its table and keep it as JSON."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import import_time, mnist, quality, start, step
+from benchmarks.common import publish
+
+BENCHMARKS = {
+    "quality": quality,
+    "start": start,
+    "mnist": mnist,
+    "step": step,
+    "import": import_time,
+}
+
+
+def main() -> None:
+    """Parse the command line and hand over to the benchmark's own file."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="benchmark", required=True)
+    for name, module in BENCHMARKS.items():
+        summary = (module.__doc__ or "").split("\n\n")[0]
+        command = commands.add_parser(name, help=summary, description=module.__doc__)
+        module.add_arguments(command)
+    args = parser.parse_args()
+    publish(BENCHMARKS[args.benchmark].run(args), vars(args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Microseconds a training step costs, beside MLPRegressor's as an autoencoder of the same shape.
+
+A table of 5000 x 30, 5 latents, 64 hidden units, batches of 128. Time a step is the difference
+between a long and a short fit over the difference in their steps, so that set-up drops out. Every
+measurement has a process of its own, and the models take turns, so that a machine's moods meet all.
+MLPRegressor trains in the type of the rows, the autoencoder in float32 either way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+
+from benchmarks.common import Report
+from skvae import VariationalAutoencoder
+
+N_ROWS, N_FEATURES, N_LATENTS, N_HIDDEN, BATCH = 5000, 30, 5, 64, 128
+SHORT, LONG = 5, 25
+CASES = {
+    "VariationalAutoencoder": ("VariationalAutoencoder", "float64"),
+    "MLPRegressor, float64": ("MLPRegressor", "float64"),
+    "MLPRegressor, float32": ("MLPRegressor", "float32"),
+}
+FORMATS = {
+    "model": "s",
+    "µs a step": ".0f",
+    "least": ".0f",
+    "most": ".0f",
+    "autoencoder / it": ".2f",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's options."""
+    parser.add_argument("--repeats", type=int, default=7, help="processes a model (default: 7)")
+
+
+def run(args: argparse.Namespace) -> Report:
+    """Take turns, and compare medians."""
+    measured: dict[str, list[float]] = {name: [] for name in CASES}
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
+        for _ in range(args.repeats):
+            for name, case in CASES.items():
+                measured[name].append(processes.submit(step_time, *case).result())
+    medians = {name: float(np.median(values)) for name, values in measured.items()}
+    rows = [
+        {
+            "model": name,
+            "µs a step": medians[name],
+            "least": min(values),
+            "most": max(values),
+            "autoencoder / it": medians["VariationalAutoencoder"] / medians[name],
+            "values": values,
+        }
+        for name, values in measured.items()
+    ]
+    return Report("step", FORMATS, rows)
+
+
+def build(model: str, epochs: int) -> Any:
+    """Build an estimator that goes through exactly so many epochs of the same batches."""
+    if model == "MLPRegressor":
+        return MLPRegressor(
+            hidden_layer_sizes=(N_HIDDEN, N_LATENTS, N_HIDDEN),
+            batch_size=BATCH,
+            max_iter=epochs,
+            n_iter_no_change=epochs,
+            random_state=0,
+        )
+    return VariationalAutoencoder(
+        N_LATENTS,
+        hidden_layer_sizes=(N_HIDDEN,),
+        batch_size=BATCH,
+        max_iter=epochs,
+        early_stopping=False,
+        device="cpu",
+        random_state=0,
+    )
+
+
+def step_time(model: str, dtype: str) -> float:
+    """Microseconds a step, from a long and a short fit."""
+    generator = np.random.default_rng(0)
+    X = generator.standard_normal((N_ROWS, N_LATENTS)) @ generator.standard_normal(
+        (N_LATENTS, N_FEATURES)
+    )
+    X = (X + generator.standard_normal(X.shape)).astype(dtype)
+    y = () if model == "VariationalAutoencoder" else (X,)
+    seconds = []
+    with warnings.catch_warnings():
+        # The number of epochs is fixed, and no fit is meant to converge.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        build(model, 1).fit(X, *y)
+        for epochs in (SHORT, LONG):
+            began = time.perf_counter()
+            fitted = build(model, epochs).fit(X, *y)
+            seconds.append(time.perf_counter() - began)
+            assert fitted.n_iter_ == epochs
+    n_steps = (LONG - SHORT) * -(-N_ROWS // BATCH)
+    return 1e6 * (seconds[1] - seconds[0]) / n_steps

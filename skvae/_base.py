@@ -1,0 +1,403 @@
+"""The common estimator: validate, fit, publish, transform. NumPy and torch meet here."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from skvae import _fitting
+from skvae._fitting import Fit, Plan
+from skvae._model import Architecture, Model
+from skvae._score import latent_moments, latent_report, pool, report_rows
+from skvae._start import Units, set_inputs
+from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
+from skvae.training import Batch, Outcome, Schedule, limit_threads, resolve_device
+
+# Raised by one whenever a pickle of an older state could not be read any more.
+STATE_VERSION = 1
+
+LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {"gaussian": Gaussian, "bernoulli": Bernoulli}
+
+# Cells that a block of rows may fill at inference: enough for BLAS, bounded in memory.
+_INFERENCE_CELLS = 2**22
+
+_FLOATS = [np.float64, np.float32]
+_ACCEPTED: dict[str, Any] = {"accept_sparse": "csr", "dtype": _FLOATS}
+TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+
+class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Everything between the constructor's parameters and a transform."""
+
+    _doc_link_module = "skvae"
+
+    def _fit(self, X: Any, sample_weight: Any) -> None:
+        with self._restored_on_failure():
+            resume = self.warm_start and hasattr(self, "_parameters")
+            X, weight = self._validate(X, sample_weight, reset=not resume)
+            architecture = self._resolve_architecture(X)
+            random_state = check_random_state(self.random_state)
+            with limit_threads(self._work(architecture, X)):
+                fit = _fitting.fit_model(
+                    X,
+                    weight,
+                    architecture,
+                    min(X.shape) if self.n_components is None else self.n_components,
+                    self._plan(X.shape[1]),
+                    random_state,
+                    self._resumed(architecture) if resume else None,
+                )
+                self._publish(fit, X, weight, None)
+            self._seed = int(random_state.randint(2**31 - 1))
+        self._warn(fit.outcome)
+
+    def _partial_fit(self, X: Any, sample_weight: Any) -> None:
+        with self._restored_on_failure():
+            first = not hasattr(self, "_parameters")
+            X, weight = self._validate(X, sample_weight, reset=first)
+            architecture = self._resolve_architecture(X)
+            if first:
+                self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            with limit_threads(self._work(architecture, X)):
+                fit = _fitting.one_pass(
+                    X,
+                    weight,
+                    architecture,
+                    min(X.shape) if self.n_components is None else self.n_components,
+                    self._plan(X.shape[1]),
+                    self._seed if first else self._seed + self.n_iter_,
+                    None if first else self._resumed(architecture),
+                    None if first else self._optimizer,
+                )
+                if not first:
+                    curve = self.loss_curve_ + fit.outcome.loss_curve
+                    fit = fit._replace(outcome=fit.outcome._replace(loss_curve=curve))
+                self._publish(fit, X, weight, None if first else self._moments)
+
+    @contextmanager
+    def _restored_on_failure(self) -> Iterator[None]:
+        """Put the attributes back as they were if the block raises."""
+        before = vars(self).copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _validate(self, X: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray | None]:
+        X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1, **_ACCEPTED)
+        if sample_weight is None:
+            return X, None
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if (weight < 0).any():
+            raise ValueError(
+                f"sample_weight must not be negative. Got a least weight of {weight.min():g}."
+            )
+        positive = weight > 0
+        n_positive = int(positive.sum())
+        if n_positive < (2 if reset else 1):
+            raise ValueError(
+                f"sample_weight is zero for all but {n_positive} of {len(weight)} rows: at least "
+                f"{2 if reset else 1} rows need a weight above zero."
+            )
+        return (X, weight) if positive.all() else (X[positive], weight[positive])
+
+    def _resolve_architecture(self, X: Any) -> Architecture:
+        """Read the parameters; the number of latents waits for the spectrum."""
+        if isinstance(self.likelihood, str):
+            likelihood = LIKELIHOODS[self.likelihood]()
+        else:
+            likelihood = clone(self.likelihood)
+        values = X.data if sparse.issparse(X) else X
+        # The zeros of a sparse X are not among its data.
+        edge = {"initial": 0.0} if sparse.issparse(X) else {}
+        likelihood.check_targets(float(values.min(**edge)), float(values.max(**edge)))
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
+        if sizes.ndim > 1 or (sizes.size and (sizes.dtype.kind not in "iu" or sizes.min() < 1)):
+            raise ValueError(
+                f"The 'hidden_layer_sizes' parameter must hold integers of at least 1. "
+                f"Got {self.hidden_layer_sizes!r}. Use () for the linear model."
+            )
+        return Architecture(
+            n_features=X.shape[1],
+            n_components=0,
+            hidden_layer_sizes=tuple(sizes.tolist()),
+            activation=self.activation,
+            encoder=self.encoder,
+            decoder=self.decoder,
+            likelihood=likelihood,
+        )
+
+    def _work(self, architecture: Architecture, X: Any) -> float:
+        """Multiply-adds of a step; where the number of latents is open, of as many as features."""
+        k = int(self.n_components) if isinstance(self.n_components, Integral) else X.shape[1]
+        batch_size = _fitting.resolve_batch_size(self.batch_size, X.shape[0])
+        return _fitting.step_work(architecture._replace(n_components=k), batch_size)
+
+    def _plan(self, n_features: int) -> Plan:
+        return Plan(
+            schedule=Schedule(
+                max_iter=self.max_iter,
+                learning_rate_init=self.learning_rate_init,
+                tol=self.tol * n_features,
+                n_iter_no_change=self.n_iter_no_change,
+            ),
+            batch_size=self.batch_size,
+            penalty=self.alpha,
+            beta=float(self.beta),
+            device=self.device,
+            init=self.init,
+            validation_fraction=self.validation_fraction if self.early_stopping else None,
+            report=functools.partial(_report, self.verbose),
+        )
+
+    def _resumed(self, architecture: Architecture) -> tuple[Model, Units]:
+        """Give the fitted model to go on with, if the parameters still describe it."""
+        fitted = self._architecture
+        for name, value in architecture._asdict().items():
+            if name == "n_components":
+                value = self.n_components
+                same = not isinstance(value, Integral) or value == fitted[name]
+            elif name == "likelihood":
+                same = repr(value) == repr(fitted[name])
+            else:
+                same = value == fitted[name]
+            if not same:
+                raise ValueError(
+                    f"The fitted networks cannot go on with another {name!r}: they have "
+                    f"{fitted[name]!r}. Got {value!r}. Set it back, or call fit with "
+                    f"warm_start=False."
+                )
+        work = self._work(Architecture(**fitted), np.empty((256, self.n_features_in_)))
+        device = resolve_device(self.device, work)
+        return self._model(_fitting.TRAINING_DTYPE, device), Units(**self._units)
+
+    # -------------------------------------------------------------- publish
+
+    def _publish(
+        self, fit: Fit, X: Any, weight: np.ndarray | None, past: dict[str, np.ndarray] | None
+    ) -> None:
+        """Set every fitted attribute: arrays, builtins and this package's own objects.
+
+        ``past`` holds the latents' moments over the rows of a stream before X.
+        """
+        model, outcome = fit.model, fit.outcome
+        self._parameters = model.flat.values.detach().cpu().numpy().copy()
+        self._buffers = {name: t.cpu().numpy().copy() for name, t in model.buffers.items()}
+        self._optimizer = {name: t.cpu().numpy().copy() for name, t in fit.adam.state.items()}
+        self._architecture = fit.architecture._asdict()
+        self._units = fit.units._asdict()
+        self._fit_dtype = X.dtype.name
+        self.device_ = str(model.flat.values.device)
+        self.likelihood_ = fit.architecture.likelihood
+        self.n_components_ = self._n_features_out = fit.architecture.n_components
+        self.mean_ = fit.units.mean
+
+        double = self._model(torch.float64)
+        index = report_rows(*X.shape)
+        few = _fitting.make_rows(
+            double, X[index], None if weight is None else weight[index], fit.units
+        )
+        moments = latent_moments(double, few.take(torch.arange(len(index))), fit.units.scale)
+        self._moments = moments if past is None else pool(past, moments)
+        report = latent_report(self._moments)
+        noise = report.noise_variance
+        self._order, self._effect, self._unshrink = report.order, report.effect, report.unshrink
+        self._active = report.active
+        self.components_ = report.components
+        self.noise_variance_ = float(noise[0]) if noise.size == 1 else noise
+        self.explained_variance_ = report.explained_variance
+        total = fit.units.total_variance
+        self.explained_variance_ratio_ = report.explained_variance / (total if total > 0 else 1.0)
+        self.kl_per_component_ = report.kl
+        self.n_active_components_ = int(report.active.sum())
+
+        self.loss_curve_ = outcome.loss_curve
+        self.n_iter_ = len(outcome.loss_curve)
+        self.n_skipped_steps_ = outcome.n_skipped
+        self.validation_scores_ = outcome.scores or None
+        self.best_validation_score_ = max(outcome.scores) if outcome.scores else None
+
+    def _warn(self, outcome: Outcome) -> None:
+        name = type(self).__name__
+
+        def warn(message: str) -> None:
+            warnings.warn(f"{name}: {message}", ConvergenceWarning, stacklevel=6)
+
+        if outcome.interrupted:
+            warn(f"training was interrupted; epoch {outcome.best_epoch} is kept.")
+        elif outcome.still_rising:
+            warn(
+                f"the held-out value still rose by more than tol={self.tol:g} a feature when "
+                f"max_iter={self.max_iter} ended. Raise max_iter."
+            )
+        if outcome.n_skipped:
+            warn(
+                f"{outcome.n_skipped} steps had a gradient that was not finite and were skipped. "
+                f"Scale X, or lower learning_rate_init={self.learning_rate_init:g}."
+            )
+        if self.max_iter > 0 and not self._active.all():
+            dead = ", ".join(map(str, np.flatnonzero(~self._active)))
+            fewer = f"n_components to {self.n_active_components_}, or lower "
+            warn(
+                f"latents {dead} have collapsed to the prior and carry nothing of X. "
+                f"Lower {fewer if self._active.any() else ''}beta={self.beta!r}."
+            )
+
+    # ------------------------------------------------------------ inference
+
+    def _model(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> Model:
+        """Rebuild the fitted model from its arrays."""
+        model = Model(Architecture(**self._architecture), dtype, device, torch.Generator())
+        model.flat.values.copy_(torch.from_numpy(self._parameters))
+        for name, tensor in model.buffers.items():
+            tensor.copy_(torch.from_numpy(self._buffers[name]))
+        set_inputs(model, Units(**self._units))
+        model.train(False)
+        return model
+
+    def _check_rows(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return validate_data(self, X, reset=False, **_ACCEPTED)
+
+    @torch.no_grad()
+    def _map_rows(
+        self, X: Any, function: Callable[[Model, Batch], torch.Tensor], cells: int
+    ) -> np.ndarray:
+        """Apply ``function(model, batch)`` to blocks of rows of X, in X's dtype.
+
+        ``cells`` is what the function needs for a row.
+        """
+        X = self._check_rows(X)
+        model = self._model(TORCH_DTYPES[X.dtype.name])
+        units = Units(**self._units)
+        step = max(1, _INFERENCE_CELLS // cells)
+        results = []
+        for start in range(0, X.shape[0], step):
+            rows = _fitting.make_rows(model, X[start : start + step], None, units)
+            results.append(function(model, rows.take(torch.arange(rows.n_samples))).numpy())
+        return np.concatenate(results)
+
+    def _row_width(self) -> int:
+        """Widest array that the networks make of a row."""
+        a = Architecture(**self._architecture)
+        return max(a.n_features, 2 * a.n_components, *a.hidden_layer_sizes, 256)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Map X to the latent space.
+
+        A latent's posterior mean is shrunk towards the prior; the shrinkage is undone, and the
+        result scaled by the latent's effect on X (``whiten=True``: to unit variance). Under the
+        Gaussian likelihood the start's transform is PCA's.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to map.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components_)
+            Latent coordinates, in X's units, float32 for a float32 X and float64 otherwise.
+        """
+
+        def mean(model: Model, batch: Batch) -> torch.Tensor:
+            return model.encode(batch.inputs).mean
+
+        latents = self._map_rows(X, mean, self._row_width())[:, self._order]
+        return latents * (self._unshrink * self._output_scale()).astype(latents.dtype)
+
+    def _output_scale(self) -> np.ndarray:
+        """Units of the transform for each latent: its effect, or what whitens it."""
+        if not self.whiten:
+            return self._effect
+        std = np.sqrt(self.explained_variance_)
+        return np.divide(self._effect, std, out=np.zeros_like(std), where=std > 0)
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Map latent coordinates back to X's space: the mean of p(x|z).
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components_)
+            Coordinates as ``transform`` gives them.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_in_)
+            Expected rows, in X's units.
+        """
+        Z = self._check_latents(Z)
+        scale = self._output_scale()
+        latents = np.divide(Z, scale, out=np.zeros(Z.shape), where=scale > 0).astype(Z.dtype)
+        return self._decoded(latents, lambda model, raw: model.likelihood.mean(raw))
+
+    def _check_latents(self, Z: Any) -> np.ndarray:
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=_FLOATS, input_name="Z")
+        if Z.shape[1] != self.n_components_:
+            raise ValueError(
+                f"Z must have n_components_={self.n_components_} columns, one for each latent. "
+                f"Got {Z.shape[1]}."
+            )
+        return Z
+
+    @torch.no_grad()
+    def _decoded(
+        self, latents: np.ndarray, read: Callable[[Model, torch.Tensor], torch.Tensor]
+    ) -> np.ndarray:
+        """Decode sorted latents block by block and read rows, in X's units, off the raw output."""
+        model = self._model(TORCH_DTYPES[latents.dtype.name])
+        z = np.empty_like(latents)
+        z[:, self._order] = latents
+        units = Units(**self._units)
+        shift = units.shift.astype(latents.dtype)
+        X = np.empty((len(z), self.n_features_in_), dtype=latents.dtype)
+        step = max(1, _INFERENCE_CELLS // self._row_width())
+        for start in range(0, len(z), step):
+            rows = slice(start, start + step)
+            working = read(model, model.decode(torch.from_numpy(z[rows])))
+            X[rows] = working.numpy() * latents.dtype.type(units.scale) + shift
+        return X
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_state_version": STATE_VERSION}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        version = state.pop("_state_version", None)
+        if version != STATE_VERSION:
+            raise ValueError(
+                f"This {type(self).__name__} was saved in format {version!r}; this version of "
+                f"skvae reads format {STATE_VERSION}. Load it with the version that saved it."
+            )
+        super().__setstate__(state)
+
+
+def _report(verbose: int, epoch: int, loss: float, score: float | None) -> None:
+    if verbose:
+        held_out = "" if score is None else f", held-out objective {score:.4f}"
+        print(f"Epoch {epoch}: loss {loss:.4f}{held_out}")

@@ -1,0 +1,352 @@
+"""Fitting: split, start, race, train, keep. Validated arrays come in, a trained model goes out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.special import stdtrit
+from torch import Tensor
+
+from skvae._model import Architecture, Model
+from skvae._start import Prepared, Units, prepare, set_inputs, write_start
+from skvae._step import build_step
+from skvae.training import (
+    Adam,
+    Outcome,
+    Rows,
+    Schedule,
+    resolve_device,
+    train,
+)
+
+# Training's type; a test of exact equivalences sets float64.
+TRAINING_DTYPE = torch.float32
+
+# Where init="auto" races its starts: this many latents and rows, for this share of max_iter each.
+_RACE_COMPONENTS = 16
+_RACE_ROWS = 5000
+_RACE_SHARE = 0.05
+
+# Confidence of the test by which a trained epoch replaces the start. Lower, and tables of some
+# dozen rows end below PCA; higher, and gains that are real are given up (docs/choices.md).
+_CONFIDENCE = 0.9
+
+# Draws for the held-out value: at least two, an antithetic pair, and enough for this many terms.
+_HELD_OUT_TERMS = 1024
+
+
+class Fit(NamedTuple):
+    """A trained model and how it came about."""
+
+    model: Model
+    architecture: Architecture
+    units: Units
+    outcome: Outcome
+    adam: Adam
+
+
+class Plan(NamedTuple):
+    """What the estimator's parameters say about training."""
+
+    schedule: Schedule
+    batch_size: int | str
+    penalty: float
+    beta: float
+    device: str
+    init: str
+    validation_fraction: float | None
+    report: Callable[[int, float, float | None], None]
+
+
+class Trainer:
+    """A model with its rows: goes through an epoch, and values held-out rows.
+
+    Parameters
+    ----------
+    model : Model
+        What is trained.
+    rows, held_out : Rows or None
+        Training rows, and those that epochs are compared on.
+    plan : Plan
+        Batch size, penalty and beta.
+    seed : int
+        Of the one generator that orders rows and draws noise.
+    """
+
+    def __init__(
+        self, model: Model, rows: Rows, held_out: Rows | None, plan: Plan, seed: int
+    ) -> None:
+        self.model, self.rows, self.held_out, self.plan = model, rows, held_out, plan
+        self.generator = torch.Generator().manual_seed(seed)
+        self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples)
+        self.n_steps = -(-rows.n_samples // self.batch_size)
+        self.step = build_step(model, plan.penalty / rows.count)
+        self.adam = Adam(model.flat)
+        self.interrupted = False
+        if held_out is not None:
+            weight = held_out.weight
+            self.held_out_weight = None if weight is None else weight.double().cpu().numpy()
+            pairs = max(1, _HELD_OUT_TERMS // (2 * held_out.n_samples))
+            eps = self.noise(pairs, held_out.n_samples)
+            self.held_out_eps = torch.cat([eps, -eps])
+
+    @property
+    def state(self) -> list[Tensor]:
+        """All tensors that a step changes."""
+        return [*self.model.state, *self.adam.state.values()]
+
+    def noise(self, draws: int, rows: int) -> Tensor:
+        """Draw standard normal noise of shape (draws, rows, n_components)."""
+        shape = (draws, rows, self.model.n_components)
+        return torch.randn(shape, generator=self.generator).to(self.rows.device, self.rows.dtype)
+
+    def epoch(self) -> Iterator[Tensor]:
+        """Go through the training rows once; yield each step's loss."""
+        self.model.train(True)
+        for batch in self.rows.epoch(self.batch_size, self.generator):
+            eps = self.noise(1, len(batch.inputs))
+            yield self.step(batch, eps, self.plan.beta)
+        self.model.train(False)
+
+    @torch.no_grad()
+    def held_out_bounds(self) -> np.ndarray:
+        """Objective of each held-out row, with the same noise at every call."""
+        assert self.held_out is not None
+        bounds = [
+            self.model.bound(batch, self.held_out_eps[:, rows], self.plan.beta)
+            for rows, batch in self.held_out.all()
+        ]
+        return torch.cat(bounds).double().cpu().numpy()
+
+    def evaluate(self) -> float:
+        """Held-out objective, the weighted mean over rows."""
+        value = float(np.average(self.held_out_bounds(), weights=self.held_out_weight))
+        return value if math.isfinite(value) else -math.inf
+
+    def run(self, schedule: Schedule) -> Outcome:
+        """Train, and leave the best epoch's parameters in the model."""
+        outcome = train(
+            self.epoch,
+            None if self.held_out is None else self.evaluate,
+            self.model.state,
+            self.adam,
+            schedule,
+            self.n_steps,
+            self.plan.report,
+        )
+        self.interrupted = self.interrupted or outcome.interrupted
+        return outcome._replace(interrupted=self.interrupted)
+
+
+def resolve_batch_size(batch_size: int | str, n_samples: int) -> int:
+    """Number of rows a step: "auto" gives some twenty steps an epoch, within 32 and 256 rows."""
+    if isinstance(batch_size, str):
+        batch_size = min(max(n_samples // 20, 32), 256)
+    return min(int(batch_size), n_samples)
+
+
+def step_work(architecture: Architecture, batch_size: int) -> float:
+    """Multiply-adds of a step's matrix products, for what MLP networks of this shape would do."""
+    d, k = architecture.n_features, architecture.n_components
+    sizes = [d, *architecture.hidden_layer_sizes, 2 * k]
+    inner = sum(a * b for a, b in itertools.pairwise(sizes))
+    return 3.0 * batch_size * 2.0 * (inner + d * k)
+
+
+def split(
+    n_samples: int, fraction: float | None, random_state: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Part rows into training and held-out ones; None for the latter where there are too few."""
+    n_held = 0 if fraction is None else math.ceil(fraction * n_samples)
+    if n_held < 2 or n_samples - n_held < 2:
+        return np.arange(n_samples), None
+    order = random_state.permutation(n_samples)
+    return np.sort(order[n_held:]), np.sort(order[:n_held])
+
+
+def build(architecture: Architecture, units: Units, device: torch.device | str, seed: int) -> Model:
+    """Build a model for training, with its units but not started."""
+    generator = torch.Generator().manual_seed(seed)
+    model = Model(architecture, TRAINING_DTYPE, device, generator)
+    set_inputs(model, units)
+    return model
+
+
+def make_rows(model: Model, X: Any, weight: np.ndarray | None, units: Units) -> Rows:
+    """Rows of X in working units, as ``model`` takes them."""
+    values = model.flat.values
+    return Rows(X, weight, units.shift, units.scale, values.dtype, values.device)
+
+
+def fit_model(
+    X: Any,
+    weight: np.ndarray | None,
+    architecture: Architecture,
+    n_components: Any,
+    plan: Plan,
+    random_state: np.random.RandomState,
+    resume: tuple[Model, Units] | None = None,
+) -> Fit:
+    """Fit a model from its start, or from where it stands.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Rows in X's units.
+    weight : ndarray of shape (n_samples,) or None
+        Row weights, all positive.
+    architecture : Architecture
+        Its number of latents is filled in here.
+    n_components : int, float, None or "mle"
+        As in PCA.
+    plan : Plan
+        How to train.
+    random_state : RandomState
+        Seeds the split, the start and the noise.
+    resume : tuple of (Model, Units), optional
+        A model to go on with, in its units.
+
+    Returns
+    -------
+    fit : Fit
+    """
+    seed = int(random_state.randint(2**31 - 1))
+    fraction = plan.validation_fraction if plan.schedule.max_iter > 0 else None
+    kept, held = split(X.shape[0], fraction, random_state)
+
+    def part(array: Any, index: np.ndarray) -> Any:
+        return array if array is None or held is None else array[index]
+
+    prepared = None
+    if resume is not None:
+        model, units = resume
+        architecture = architecture._replace(n_components=model.n_components)
+    else:
+        prepared = prepare(part(X, kept), part(weight, kept), architecture.likelihood, n_components)
+        units = prepared.units
+        architecture = architecture._replace(n_components=prepared.n_components)
+        work = step_work(architecture, resolve_batch_size(plan.batch_size, len(kept)))
+        model = build(architecture, units, resolve_device(plan.device, work), seed)
+
+    def rows(index: np.ndarray) -> Rows:
+        return make_rows(model, part(X, index), part(weight, index), units)
+
+    trainer = Trainer(model, rows(kept), None if held is None else rows(held), plan, seed)
+    moved = prepared is None or start_model(trainer, prepared, architecture, seed)
+    at_pca = prepared is not None and not moved
+    unjudged = at_pca and held is None and fraction is not None  # too few rows to hold any out
+    stay = unjudged or trainer.interrupted
+    first = trainer.held_out_bounds() if held is not None else None
+    outcome = trainer.run(plan.schedule._replace(max_iter=0) if stay else plan.schedule)
+    if at_pca and held is not None and not gained(trainer, first):
+        # PCA itself is best: nothing is left to hold out rows for.
+        outcome = outcome._replace(best_epoch=0)
+        prepared = prepare(X, weight, architecture.likelihood, prepared.n_components)
+        units = prepared.units
+        set_inputs(model, units)
+        write_start(model, prepared, prepared.start(), seed)
+    return Fit(model, architecture, units, outcome, trainer.adam)
+
+
+def gained(trainer: Trainer, first: np.ndarray) -> bool:
+    """Say whether the held-out rows prove a gain over ``first``, their bounds at the start.
+
+    It takes a one-sided paired t-test, for with few rows the best of many epochs is better than the
+    start by chance. A start that is left without proof is a loss on other rows.
+    """
+    gain, weight = trainer.held_out_bounds() - first, trainer.held_out_weight
+    share = np.full(len(gain), 1.0 / len(gain)) if weight is None else weight / weight.sum()
+    freedom = 1.0 / (share**2).sum() - 1.0
+    mean = share @ gain
+    error = np.sqrt(share @ (gain - mean) ** 2 / max(freedom, 1e-3))
+    return bool(mean > max(stdtrit(max(freedom, 1e-3), _CONFIDENCE) * error, 0.0))
+
+
+def start_model(
+    trainer: Trainer, prepared: Prepared, architecture: Architecture, seed: int
+) -> bool:
+    """Start the trainer's model as the plan says; return whether it has left the PCA start.
+
+    ``init="auto"`` is the PCA start, unless the latents are many, the rows many, and the networks
+    have hidden layers: there a full PCA start can hold the model in its linear basin, where every
+    latent stays at its axis. Then the full start, one of its leading fifth and the usual random
+    start are trained for a few epochs, each with a schedule of its own, and the best on the
+    held-out rows goes on from where it is.
+    """
+    init, k, model = trainer.plan.init, prepared.n_components, trainer.model
+    few, deep = k < _RACE_COMPONENTS, architecture.hidden_layer_sizes or architecture.decoder
+    if (
+        init != "auto"
+        or few
+        or not deep
+        or trainer.held_out is None
+        or trainer.rows.n_samples < _RACE_ROWS
+    ):
+        write_start(model, prepared, None if init == "random" else prepared.start(), seed)
+        return init == "random"
+    schedule = trainer.plan.schedule
+    schedule = schedule._replace(max_iter=max(1, round(_RACE_SHARE * schedule.max_iter)))
+    lead, best, moved = [], -math.inf, False
+    for name, start in (
+        ("pca", prepared.start()),
+        ("leading", prepared.start(max(1, k // 5))),
+        ("random", None),
+    ):
+        write_start(model, prepared, start, seed)
+        trainer.adam.reset()
+        outcome = trainer.run(schedule)
+        if max(outcome.scores) > best:
+            best, moved = max(outcome.scores), name != "pca" or outcome.best_epoch > 0
+            lead = [t.clone() for t in trainer.state]
+        if trainer.interrupted:
+            break
+    for tensor, value in zip(trainer.state, lead, strict=True):
+        tensor.copy_(value)
+    return moved
+
+
+def one_pass(
+    X: Any,
+    weight: np.ndarray | None,
+    architecture: Architecture,
+    n_components: Any,
+    plan: Plan,
+    seed: int,
+    resume: tuple[Model, Units] | None,
+    optimizer: dict[str, np.ndarray] | None,
+) -> Fit:
+    """Go through the rows once at a constant learning rate, holding none out.
+
+    Parameters
+    ----------
+    X, weight, architecture, n_components, plan, resume
+        As in ``fit_model``.
+    seed : int
+        Of the order of rows and the noise.
+    optimizer : dict of str to ndarray or None
+        State of Adam after the last pass.
+
+    Returns
+    -------
+    fit : Fit
+    """
+    if resume is None:
+        prepared = prepare(X, weight, architecture.likelihood, n_components)
+        architecture = architecture._replace(n_components=prepared.n_components)
+        work = step_work(architecture, resolve_batch_size(plan.batch_size, X.shape[0]))
+        model = build(architecture, prepared.units, resolve_device(plan.device, work), seed)
+        write_start(model, prepared, None if plan.init == "random" else prepared.start(), seed)
+        units = prepared.units
+    else:
+        model, units = resume
+        architecture = architecture._replace(n_components=model.n_components)
+    trainer = Trainer(model, make_rows(model, X, weight, units), None, plan, seed)
+    for name, value in (optimizer or {}).items():
+        trainer.adam.state[name].copy_(torch.from_numpy(value))
+    schedule = plan.schedule._replace(max_iter=1, annealed=False)
+    return Fit(model, architecture, units, trainer.run(schedule), trainer.adam)

@@ -1,0 +1,53 @@
+"""Scalar functions that more than one component needs."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+#: Log-variances live in (-40, 40): a standard deviation from 2e-9 to 5e8 in working units.
+LOG_VARIANCE_BOUND = 40.0
+
+
+def soft_bound(raw: Tensor) -> Tensor:
+    """Bound a raw log-variance to (-40, 40) by ``40 tanh(raw / 40)``, near the identity at 0."""
+    return torch.tanh(raw / LOG_VARIANCE_BOUND) * LOG_VARIANCE_BOUND
+
+
+def soft_bound_vjp(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``soft_bound(raw)`` and its derivative, elementwise."""
+    t = torch.tanh(raw / LOG_VARIANCE_BOUND)
+    return t * LOG_VARIANCE_BOUND, torch.addcmul(torch.ones_like(t), t, t, value=-1.0)
+
+
+def soft_bound_inverse(log_variance: Tensor) -> Tensor:
+    """Raw value whose soft bound is ``log_variance``; beyond 0.99 of the bound, that of 0.99."""
+    ratio = (log_variance / LOG_VARIANCE_BOUND).clamp(-0.99, 0.99)
+    return torch.atanh(ratio) * LOG_VARIANCE_BOUND
+
+
+def normal_draws(n_draws: int, n_dims: int, seed: int) -> Tensor:
+    """Quasi-random standard normal draws by a scrambled Sobol sequence.
+
+    Parameters
+    ----------
+    n_draws, n_dims : int
+        Shape of the result.
+    seed : int
+        Seed of the scrambling, so that equal arguments give equal draws.
+
+    Returns
+    -------
+    draws : Tensor of shape (n_draws, n_dims), float64, on the CPU
+    """
+    if n_dims > torch.quasirandom.SobolEngine.MAXDIM:
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(n_draws, n_dims, generator=generator, dtype=torch.float64)
+    engine = torch.quasirandom.SobolEngine(n_dims, scramble=True, seed=seed)
+    uniform = engine.draw(n_draws, dtype=torch.float64)
+    # The sequence has 30 bits: half a step in from the ends keeps the quantiles finite.
+    return torch.special.ndtri(uniform.clamp(2.0**-31, 1.0 - 2.0**-31))

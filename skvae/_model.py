@@ -1,0 +1,171 @@
+"""The model: encoder, posterior, prior, decoder and likelihood on one flat buffer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from skvae._vjp import Shape, bind
+from skvae.likelihoods import Likelihood
+from skvae.nn import MLP, Module, ModuleFactory, Network
+from skvae.objectives import ELBO, closed_form_kl
+from skvae.posteriors import DiagonalNormal
+from skvae.priors import StandardNormal
+from skvae.training import Batch
+
+
+class Architecture(NamedTuple):
+    """All that fixes the shapes of a model's parameters."""
+
+    n_features: int
+    n_components: int
+    hidden_layer_sizes: tuple[int, ...]
+    activation: str
+    encoder: ModuleFactory | None
+    decoder: ModuleFactory | None
+    likelihood: Likelihood
+
+
+class Shared:
+    """The likelihood's parameters that all rows share, as a block of the flat buffer."""
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        self.shapes = shapes
+        self.params: Sequence[Tensor] = []
+        self.grads: Sequence[Tensor] = []
+
+    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+        """Take the views."""
+        self.params, self.grads = params, grads
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pass x on: the likelihood reads the parameters itself."""
+        return x
+
+
+class Model:
+    """Networks and distributions, and the terms of the bound.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Widths and components.
+    dtype : torch.dtype
+        Type of the parameters.
+    device : torch.device or str
+        Where they live.
+    generator : torch.Generator
+        Seeds the initial values of user modules.
+
+    Attributes
+    ----------
+    flat : FlatParameters
+        Every parameter and its gradient.
+    encoder, decoder : Network
+        From working units to the raw posterior, from latents to the raw likelihood.
+    shared : Shared
+        The likelihood's own parameters.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        dtype: torch.dtype,
+        device: torch.device | str,
+        generator: torch.Generator,
+    ) -> None:
+        d, k = architecture.n_features, architecture.n_components
+        hidden = architecture.hidden_layer_sizes
+        self.n_components = k
+        self.likelihood = architecture.likelihood
+        self.posterior, self.prior, self.objective = DiagonalNormal(), StandardNormal(), ELBO()
+        n_raw_z, n_raw_x = self.posterior.n_raw(k), self.likelihood.n_raw(d)
+
+        def path(factory: ModuleFactory | None, *shape: Any, input_gradient: bool) -> MLP | Module:
+            n_in, sizes, n_out = shape
+            if factory is not None:
+                return Module(factory, n_in, n_out, generator)
+            return MLP(n_in, sizes, n_out, architecture.activation, input_gradient)
+
+        encoder = path(architecture.encoder, d, hidden, n_raw_z, input_gradient=False)
+        decoder = path(architecture.decoder, k, hidden[::-1], n_raw_x, input_gradient=True)
+        self.encoder = Network(encoder, d, k, input_gradient=False)
+        self.decoder = Network(decoder, k, d)
+        self.shared = Shared(self.likelihood.parameter_shapes(d))
+        self.flat = bind([self.encoder, self.decoder, self.shared], dtype, device)
+
+    @property
+    def networks(self) -> tuple[Network, Network]:
+        """Encoder and decoder."""
+        return self.encoder, self.decoder
+
+    @property
+    def weights(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights of the nonlinear paths with their gradients: what ``alpha`` decays."""
+        return [pair for network in self.networks for pair in network.nonlinear.weights]
+
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        """What user modules keep beside their parameters, by a name that says whose it is."""
+        return {
+            f"{side}.{name}": value
+            for side, network in (("encoder", self.encoder), ("decoder", self.decoder))
+            for name, value in network.nonlinear.buffers.items()
+        }
+
+    @property
+    def state(self) -> list[Tensor]:
+        """All tensors that training changes."""
+        return [self.flat.values, *self.buffers.values()]
+
+    def train(self, mode: bool) -> None:
+        """Put user modules in training or evaluation mode."""
+        for network in self.networks:
+            network.nonlinear.train(mode)
+
+    def encode(self, inputs: Tensor) -> Any:
+        """Posterior of rows in working units, shape (rows, n_features)."""
+        return self.posterior(self.encoder.forward(inputs))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Raw likelihood of latents (..., n_components), shape (..., n_raw)."""
+        raw = self.decoder.forward(z.reshape(-1, self.n_components))
+        return raw.view(*z.shape[:-1], -1)
+
+    def log_likelihood(self, z: Tensor, batch: Batch) -> Tensor:
+        """Log p(x|z) in working units for z (draws, rows, n_components), shape (draws, rows)."""
+        raw = self.decode(z)
+        return self.likelihood.log_prob(raw, batch.target, batch.observed, self.shared.params)
+
+    def terms(self, batch: Batch, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """Log p(x|z) of shape (draws, rows), and KL of shape (rows,).
+
+        ``eps`` of shape (draws, rows or 1, n_components) holds standard normal draws. Where the
+        KL has no closed form it is the mean of log q(z|x) - log p(z) over the draws.
+        """
+        q = self.encode(batch.inputs)
+        z = q.transform(eps)
+        closed_form = closed_form_kl(self.posterior, self.prior)
+        if closed_form is not None:
+            kl = closed_form(q, self.prior).sum(1)
+        else:
+            kl = (q.log_prob(z) - self.prior.log_prob(z)).mean(0)
+        return self.log_likelihood(z, batch), kl
+
+    def bound(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
+        """Objective of each row, shape (rows,)."""
+        return self.objective.rows(*self.terms(batch, eps), beta)
+
+    def log_evidence(self, batch: Batch, eps: Tensor) -> Tensor:
+        """Importance-weighted log p(x) (Burda et al. 2015, eq. 8) in working units, (rows,).
+
+        ``eps`` of shape (draws, 1, n_components) is shared by all rows.
+        """
+        q = self.encode(batch.inputs)
+        z = q.transform(eps)
+        log_weight = self.log_likelihood(z, batch) + self.prior.log_prob(z) - q.log_prob(z)
+        return torch.logsumexp(log_weight, 0) - math.log(len(eps))

@@ -1,0 +1,165 @@
+"""What a fitted model says of its latents: moments, effects, the variance they explain."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae._model import Model
+from skvae.objectives import closed_form_kl
+from skvae.training import Batch
+
+# Rows that the latents' moments and the decoder's Jacobian are averaged over, at most; of the
+# former fewer where a row is wide, so that a sparse X is never made dense whole.
+_MOMENT_ROWS = 10_000
+_MOMENT_CELLS = 2**22
+_JACOBIAN_ROWS = 1_000
+
+#: Burda et al. (2015), section 5: a latent is active where Cov_x(E_q[z]) exceeds this.
+ACTIVE_VARIANCE = 0.01
+
+# A mean is divided by (1 - posterior variance), but grows tenfold at most.
+_MAX_UNSHRINK = 10.0
+
+
+class LatentReport(NamedTuple):
+    """Latents in the order of the variance that they explain, the largest first.
+
+    Attributes
+    ----------
+    order : ndarray of shape (n_components,)
+        Position of each in the model.
+    effect : ndarray of shape (n_components,)
+        Root mean square norm of dE[x|z]/dz_j, in X's units.
+    unshrink : ndarray of shape (n_components,)
+        1 / (1 - mean posterior variance), at most 10.
+    explained_variance : ndarray of shape (n_components,)
+        Squared effect, plus the noise along it; zero for an inactive latent.
+    components : ndarray of shape (n_components, n_features)
+        Mean of dE[x|z]/dz_j over the effect.
+    kl : ndarray of shape (n_components,)
+        Mean KL to the prior, in nats.
+    active : ndarray of bool of shape (n_components,)
+        Whether the posterior mean varies.
+    noise_variance : ndarray of shape (1,) or (n_features,)
+        Mean Var[x|z], in X's squared units.
+    """
+
+    order: np.ndarray
+    effect: np.ndarray
+    unshrink: np.ndarray
+    explained_variance: np.ndarray
+    components: np.ndarray
+    kl: np.ndarray
+    active: np.ndarray
+    noise_variance: np.ndarray
+
+
+def _spread(n_samples: int, most: int) -> np.ndarray:
+    return np.linspace(0, n_samples - 1, min(n_samples, most)).astype(np.intp)
+
+
+def report_rows(n_samples: int, n_features: int) -> np.ndarray:
+    """Indices, evenly spread, of the rows that a report is made of."""
+    return _spread(n_samples, min(_MOMENT_ROWS, max(_JACOBIAN_ROWS, _MOMENT_CELLS // n_features)))
+
+
+@torch.no_grad()
+def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.ndarray]:
+    """Average over rows what a report is made of.
+
+    Parameters
+    ----------
+    model : Model
+        In float64, in evaluation mode.
+    batch : Batch
+        The rows.
+    scale : float
+        Of the working units.
+
+    Returns
+    -------
+    moments : dict of str to ndarray
+        Weighted means over the rows, and under "count" the rows they stand for. Latents are in the
+        model's order.
+    """
+    weight = torch.ones(len(batch.inputs)).double() if batch.weight is None else batch.weight
+    weight = weight / weight.sum()
+    q = model.encode(batch.inputs)
+    closed_form = closed_form_kl(model.posterior, model.prior)
+    assert closed_form is not None
+    few = torch.from_numpy(_spread(len(weight), _JACOBIAN_ROWS))
+    jacobian, squares, variance = _decoder_moments(model, q.mean[few], weight[few], scale)
+    moments = {
+        "count": torch.tensor(float(len(weight))),
+        "variance": weight @ q.variance,
+        "mean": weight @ q.mean,
+        "mean_square": weight @ q.mean.square(),
+        "kl": weight @ closed_form(q, model.prior),
+        "jacobian": jacobian,
+        "jacobian_squares": squares,
+        "noise_variance": variance,
+    }
+    return {name: value.numpy() for name, value in moments.items()}
+
+
+def pool(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Average the moments of a stream so far with those of its next rows.
+
+    The past counts as at most 1000 rows, so that it fades as the model changes, and a stream of
+    single rows still has moments.
+    """
+    past = min(float(old["count"]), float(_JACOBIAN_ROWS))
+    share = float(new["count"]) / (past + float(new["count"]))
+    pooled = {name: old[name] + share * (new[name] - old[name]) for name in new}
+    return {**pooled, "count": np.asarray(past + float(new["count"]))}
+
+
+def latent_report(moments: dict[str, np.ndarray]) -> LatentReport:
+    """Describe and order the latents by their moments."""
+    squares, noise = moments["jacobian_squares"], moments["noise_variance"]
+    effect = np.sqrt(squares)
+    components = moments["jacobian"] / np.maximum(effect, 1e-300)[:, None]
+    active = moments["mean_square"] - moments["mean"] ** 2 > ACTIVE_VARIANCE
+    direction = components**2 / np.maximum((components**2).sum(1, keepdims=True), 1e-300)
+    explained = np.where(active, squares + direction @ np.resize(noise, direction.shape[1]), 0.0)
+    # Inactive latents last; a stable sort keeps the start's order among equals.
+    order = np.argsort(np.where(active, -explained, 1.0 / (1.0 + squares)), kind="stable")
+    unshrink = 1.0 / np.maximum(1.0 - moments["variance"], 1.0 / _MAX_UNSHRINK)
+    return LatentReport(
+        order=order,
+        effect=effect[order],
+        unshrink=unshrink[order],
+        explained_variance=explained[order],
+        components=components[order],
+        kl=moments["kl"][order],
+        active=active[order],
+        noise_variance=noise,
+    )
+
+
+def _decoder_moments(
+    model: Model, z: Tensor, weight: Tensor, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weighted means over rows of the Jacobian of E[x|z], its squared norms, and Var[x|z].
+
+    A column of the Jacobian is the gradient of (u' J)_j with respect to u: reverse mode twice,
+    one latent at a time, in the memory of one decoding.
+    """
+    weight = weight / weight.sum()
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        mean = model.likelihood.mean(model.decode(z)) * scale  # (rows, d)
+        u = torch.zeros_like(mean, requires_grad=True)
+        (pulled,) = torch.autograd.grad(mean, z, u, create_graph=True)  # (rows, k)
+        columns = (
+            torch.autograd.grad(pulled[:, j].sum(), u, retain_graph=True)[0]
+            for j in range(model.n_components)
+        )
+        moments = [(weight @ column, weight @ column.square().sum(1)) for column in columns]
+    jacobian, squares = (torch.stack(m) for m in zip(*moments, strict=True))
+    variance = model.likelihood.variance(model.decode(z), model.shared.params) * scale**2
+    return jacobian, squares, weight @ variance.detach().expand(len(z), -1)

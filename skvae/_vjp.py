@@ -1,0 +1,90 @@
+"""Blocks, their pullbacks, and the one flat buffer that their parameters live in.
+
+A block is *defined* by ``forward(x)``, plain torch that autograd can differentiate. A block that
+stands on everybody's path also states its pullback: ``y, pull = block.vjp(x)``, where
+``dx = pull(dy)`` adds the gradients of the parameters to the flat buffer and returns the gradient
+of the input. A test holds each pullback against autograd.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+# The gradient of the output in, that of the input out; None where nobody asks for it.
+Pullback = Callable[[Tensor], Any]
+Shape = tuple[int, ...]
+
+# 64 bytes of float32: every view starts on a cache line, where BLAS and SIMD loads want it.
+_ALIGNMENT = 16
+
+
+class Block(Protocol):
+    """What maps an input to an output, with parameters that live in a flat buffer."""
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """Shapes of the parameters."""
+
+    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+        """Take views of the flat buffers, one for each of ``shapes``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``x``, in plain torch."""
+
+
+class FlatParameters:
+    """One tensor for all parameters and one for all gradients, with a view of each for every shape.
+
+    The views are autograd leaves whose ``.grad`` is a view of ``grads``: ``backward`` and the
+    written-out pullbacks write to the same place.
+
+    Parameters
+    ----------
+    shapes : iterable of tuples
+        One shape a parameter.
+    dtype : torch.dtype
+        Type of both buffers.
+    device : torch.device or str, default="cpu"
+        Device of both buffers.
+
+    Attributes
+    ----------
+    values, grads : Tensor of shape (n_parameters,)
+        The buffers, each view padded to a multiple of 16 entries; the padding stays zero.
+    views, grad_views : list of Tensor
+        The parameters and their gradients in the order of ``shapes``.
+    """
+
+    def __init__(
+        self, shapes: Iterable[Shape], dtype: torch.dtype, device: torch.device | str = "cpu"
+    ) -> None:
+        shapes = list(shapes)
+        sizes = [math.prod(shape) for shape in shapes]
+        steps = [-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes]
+        self.values = torch.zeros(sum(steps), dtype=dtype, device=device)
+        self.grads = torch.zeros_like(self.values)
+        self.views: list[Tensor] = []
+        self.grad_views: list[Tensor] = []
+        start = 0
+        for shape, size, step in zip(shapes, sizes, steps, strict=True):
+            view = self.values[start : start + size].view(shape).detach().requires_grad_()
+            view.grad = self.grads[start : start + size].view(shape)
+            self.views.append(view)
+            self.grad_views.append(view.grad)
+            start += step
+
+
+def bind(blocks: Sequence[Block], dtype: torch.dtype, device: torch.device | str) -> FlatParameters:
+    """Lay the parameters of ``blocks`` out in one flat buffer and hand each its views."""
+    flat = FlatParameters([s for block in blocks for s in block.shapes], dtype, device)
+    start = 0
+    for block in blocks:
+        stop = start + len(block.shapes)
+        block.bind(flat.views[start:stop], flat.grad_views[start:stop])
+        start = stop
+    return flat

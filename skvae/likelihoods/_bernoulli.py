@@ -1,0 +1,94 @@
+"""The Bernoulli likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skvae._vjp import Pullback
+from skvae.likelihoods._base import Likelihood, WorkingResponse
+
+# A pixel that is never lit keeps a finite logit, and its residual a finite weight.
+_MEAN_MARGIN = 1e-3
+
+
+class Bernoulli(Likelihood):
+    """p(x|z) = prod_j p_j^x_j (1 - p_j)^(1 - x_j), p = sigmoid(decoder(z)).
+
+    Domain: [0, 1]; a value between is a probability, as the grey pixel of Kingma and Welling's
+    images, and its "log-likelihood" the negative cross-entropy. Link: logit.
+
+    References
+    ----------
+    .. [1] Kingma and Welling (2013), "Auto-encoding variational Bayes", appendix C.1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skvae import VariationalAutoencoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> vae = VariationalAutoencoder(2, likelihood="bernoulli", max_iter=0).fit(X / 16)
+    >>> images = vae.sample(3, random_state=0, observation_noise=False)
+    >>> images.shape, bool(images.min() >= 0), bool(images.max() <= 1)
+    ((3, 64), True, True)
+    """
+
+    def check_targets(self, minimum: float, maximum: float) -> None:
+        """Raise ValueError where X leaves [0, 1]."""
+        if minimum < 0.0 or maximum > 1.0:
+            raise ValueError(
+                f"likelihood='bernoulli' takes values in [0, 1]. Got X with values from "
+                f"{minimum:g} to {maximum:g}. Scale X, with MinMaxScaler(clip=True) for instance, "
+                f"or choose likelihood='gaussian'."
+            )
+
+    def working_response(self, mean: np.ndarray) -> WorkingResponse:
+        """Logit of the mean; residuals over sqrt(p (1 - p)), which have unit variance."""
+        p = mean.clip(_MEAN_MARGIN, 1.0 - _MEAN_MARGIN)
+        return WorkingResponse(np.log(p) - np.log1p(-p), np.sqrt(p * (1.0 - p)), 1.0)
+
+    def log_prob(
+        self, raw: Tensor, target: Tensor, observed: Tensor | None, parameters: Sequence[Tensor]
+    ) -> Tensor:
+        """Log-probability of the observed cells, shape (draws, rows)."""
+        cells = F.binary_cross_entropy_with_logits(raw, target.expand_as(raw), reduction="none")
+        if observed is not None:
+            cells = cells * observed
+        return -cells.sum(-1)
+
+    def log_prob_vjp(
+        self,
+        raw: Tensor,
+        target: Tensor,
+        observed: Tensor | None,
+        parameters: Sequence[Tensor],
+        grads: Sequence[Tensor],
+    ) -> tuple[Tensor, Pullback]:
+        """``log_prob`` and its pullback: d log p / d logit = x - p."""
+
+        def pull(d: Tensor) -> Tensor:
+            residual = target - torch.sigmoid(raw)
+            if observed is not None:
+                residual.mul_(observed)
+            return residual.mul_(d.unsqueeze(-1))
+
+        return self.log_prob(raw, target, observed, parameters), pull
+
+    def mean(self, raw: Tensor) -> Tensor:
+        """Probability of a one."""
+        return torch.sigmoid(raw)
+
+    def variance(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """p (1 - p)."""
+        p = torch.sigmoid(raw)
+        return p * (1.0 - p)
+
+    def sample(
+        self, raw: Tensor, parameters: Sequence[Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Draw zeros and ones."""
+        return torch.bernoulli(torch.sigmoid(raw), generator=generator)

@@ -1,0 +1,205 @@
+"""Dense layers and stacks of them, with written-out pullbacks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skvae._vjp import Pullback
+from skvae.nn._activations import ACTIVATIONS
+
+
+class Dense:
+    """``y = activation(x W' + b)``.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Widths; W has shape (n_out, n_in).
+    activation : str
+        A key of ``ACTIVATIONS``.
+    input_gradient : bool, default=True
+        Whether the pullback computes the gradient of the input; the first layer of an encoder
+        has no use for it and saves a matrix product.
+    """
+
+    def __init__(self, n_in: int, n_out: int, activation: str, input_gradient: bool = True) -> None:
+        self.shapes = [(n_out, n_in), (n_out,)]
+        self.activation = ACTIVATIONS[activation]
+        self.input_gradient = input_gradient
+
+    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+        """Take the views of W and b."""
+        self.weight, self.bias = params
+        self.d_weight, self.d_bias = grads
+
+    def start(self, generator: torch.Generator) -> None:
+        """Draw W by Glorot and Bengio (2010), eq. 16, and set b to zero."""
+        n_out, n_in = self.weight.shape
+        bound = math.sqrt(6.0 / (n_in + n_out))
+        draws = torch.rand(n_out, n_in, generator=generator, dtype=torch.float64)
+        with torch.no_grad():
+            self.weight.copy_(draws.mul_(2.0).sub_(1.0).mul_(bound))
+            self.bias.zero_()
+
+    def zero(self) -> None:
+        """Make the layer's output zero, whatever its input."""
+        with torch.no_grad():
+            self.weight.zero_()
+            self.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x of shape (rows, n_in) to (rows, n_out)."""
+        return self.activation.forward(F.linear(x, self.weight, self.bias))
+
+    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+        """Map x and return the pullback."""
+        act = self.activation
+        pre = torch.addmm(self.bias, x, self.weight.t())
+        y = act.forward(pre) if act.in_place is None else act.in_place(pre)
+
+        def pull(dy: Tensor) -> Tensor | None:
+            dy = act.backward(dy, pre, y)
+            self.d_weight.addmm_(dy.t(), x)
+            self.d_bias.add_(dy.sum(0))
+            return torch.mm(dy, self.weight) if self.input_gradient else None
+
+        return y, pull
+
+
+class MLP:
+    """Dense layers in a row: hidden ones with an activation, the last one affine.
+
+    Without hidden layers it is a constant, the bias of the output: the linear path beside it then
+    makes the network affine with no parameter said twice.
+
+    Parameters
+    ----------
+    n_in : int
+        Width of the input.
+    hidden_layer_sizes : sequence of int
+        Widths of the hidden layers.
+    n_out : int
+        Width of the output.
+    activation : str
+        Activation of the hidden layers.
+    input_gradient : bool, default=True
+        As in ``Dense``, for the first layer.
+    """
+
+    is_written = True
+
+    def __init__(
+        self,
+        n_in: int,
+        hidden_layer_sizes: Sequence[int],
+        n_out: int,
+        activation: str,
+        input_gradient: bool = True,
+    ) -> None:
+        sizes = [n_in, *hidden_layer_sizes]
+        self.layers = [
+            Dense(a, b, activation, input_gradient or k > 0)
+            for k, (a, b) in enumerate(itertools.pairwise(sizes))
+        ]
+        last = Dense(sizes[-1], n_out, "identity") if self.layers else Constant(n_out)
+        self.layers.append(last)  # type: ignore[arg-type]
+        self.shapes = [shape for layer in self.layers for shape in layer.shapes]
+
+    @property
+    def weights(self) -> list[tuple[Tensor, Tensor]]:
+        """Each weight matrix with its gradient: what ``alpha`` decays."""
+        return [(layer.weight, layer.d_weight) for layer in self.layers if len(layer.shapes) == 2]
+
+    @property
+    def output_bias(self) -> Tensor:
+        """Bias of the last layer, shape (n_out,)."""
+        return self.layers[-1].bias
+
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        """Nothing is kept beside the parameters."""
+        return {}
+
+    def train(self, mode: bool) -> None:
+        """Training and evaluation are the same."""
+
+    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+        """Hand each layer its views."""
+        at = 0
+        for layer in self.layers:
+            stop = at + len(layer.shapes)
+            layer.bind(params[at:stop], grads[at:stop])
+            at = stop
+
+    def start(self, generator: torch.Generator, zero_output: bool) -> None:
+        """Draw the layers; with ``zero_output`` the last one starts at zero."""
+        for layer in self.layers:
+            layer.start(generator)
+        if zero_output:
+            self.layers[-1].zero()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x of shape (rows, n_in) to (rows, n_out)."""
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+        """Map x and return the pullback."""
+        pulls = []
+        for layer in self.layers:
+            x, pull = layer.vjp(x)
+            pulls.append(pull)
+
+        def pull_all(d: Any) -> Tensor | None:
+            for pull in reversed(pulls):
+                d = pull(d)
+            return d
+
+        return x, pull_all
+
+
+class Constant:
+    """``y = b`` for every row: an MLP with nothing between input and output.
+
+    Parameters
+    ----------
+    n_out : int
+        Width of the output.
+    """
+
+    def __init__(self, n_out: int) -> None:
+        self.shapes = [(n_out,)]
+
+    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+        """Take the view of b."""
+        (self.bias,) = params
+        (self.d_bias,) = grads
+
+    def start(self, generator: torch.Generator) -> None:
+        """Set b to zero; nothing is drawn."""
+        self.zero()
+
+    def zero(self) -> None:
+        """Set b to zero."""
+        with torch.no_grad():
+            self.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Repeat b for every row of x."""
+        return self.bias.expand(len(x), -1)
+
+    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+        """Repeat b, in memory of its own, and return the pullback."""
+
+        def pull(dy: Tensor) -> None:
+            self.d_bias.add_(dy.sum(0))
+
+        return self.forward(x).clone(), pull

@@ -1,0 +1,103 @@
+"""Any torch module as a block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+ModuleFactory = Callable[[int, int], nn.Module]
+
+
+class Module:
+    """``y = gate * module(x) + b``, with a gate and a bias for each output.
+
+    A gate of zero silences a module of any kind, so that the linear path beside it can start as
+    PCA exactly; its gradient is the module's output, so it opens with the first step (Bachlechner
+    et al. 2021, ReZero). A gate of one gives the module as its author wrote it.
+
+    Parameters
+    ----------
+    factory : callable
+        ``factory(n_in, n_out)`` returns a module that maps (rows, n_in) to (rows, n_out).
+    n_in, n_out : int
+        Widths of input and output.
+    generator : torch.Generator
+        Seeds the module's own initialisation; torch's global generator is left as it was.
+
+    Raises
+    ------
+    ValueError
+        If the factory returns anything but a module that maps these widths.
+    """
+
+    is_written = False
+
+    def __init__(
+        self, factory: ModuleFactory, n_in: int, n_out: int, generator: torch.Generator
+    ) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(generator.get_state())
+            module = factory(n_in, n_out)
+            generator.set_state(torch.get_rng_state())
+        if not isinstance(module, nn.Module):
+            raise ValueError(
+                f"The network factory {factory!r} must return a torch.nn.Module for "
+                f"(n_in={n_in}, n_out={n_out}). Got {type(module).__name__}."
+            )
+        self.module = module
+        self.names = [name for name, _ in module.named_parameters()]
+        self.initial = [p.detach().clone() for _, p in module.named_parameters()]
+        self.initial_buffers = [b.clone() for b in module.buffers()]
+        self.shapes = [tuple(p.shape) for p in self.initial] + [(n_out,), (n_out,)]
+        self._check_shape(factory, n_in, n_out)
+
+    def _check_shape(self, factory: ModuleFactory, n_in: int, n_out: int) -> None:
+        self.module.eval()
+        with torch.no_grad():
+            shape = tuple(self.module(torch.zeros(2, n_in)).shape)
+        if shape != (2, n_out):
+            raise ValueError(
+                f"The network factory {factory!r} must return a module that maps (rows, {n_in}) "
+                f"to (rows, {n_out}). For 2 rows it gave the shape {shape}."
+            )
+
+    @property
+    def weights(self) -> list[tuple[Tensor, Tensor]]:
+        """Each parameter of two axes or more with its gradient: what ``alpha`` decays."""
+        return [(p, p.grad) for p in self.params.values() if p.ndim > 1 and p.grad is not None]
+
+    @property
+    def output_bias(self) -> Tensor:
+        """Bias b, shape (n_out,)."""
+        return self.bias
+
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        """What the module keeps beside its parameters, such as running means."""
+        return dict(self.module.named_buffers())
+
+    def train(self, mode: bool) -> None:
+        """Put the module in training or evaluation mode."""
+        self.module.train(mode)
+
+    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+        """Take the views of the module's parameters, the gate and the bias."""
+        *inner, self.gate, self.bias = params
+        self.params = dict(zip(self.names, inner, strict=True))
+        self.module.to(device=self.gate.device, dtype=self.gate.dtype)
+
+    def start(self, generator: torch.Generator, zero_output: bool) -> None:
+        """Set the module's own initial values; with ``zero_output`` the gate is closed."""
+        with torch.no_grad():
+            for view, value in zip(self.params.values(), self.initial, strict=True):
+                view.copy_(value)
+            for buffer, value in zip(self.module.buffers(), self.initial_buffers, strict=True):
+                buffer.copy_(value)
+            self.gate.fill_(0.0 if zero_output else 1.0)
+            self.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x of shape (rows, n_in) to (rows, n_out)."""
+        return self.gate * torch.func.functional_call(self.module, self.params, (x,)) + self.bias

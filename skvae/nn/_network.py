@@ -1,0 +1,89 @@
+"""A network: a linear path beside a nonlinear one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from skvae._vjp import Pullback
+from skvae.nn._dense import MLP
+from skvae.nn._module import Module
+
+
+class Network:
+    """``raw = [(x - shift) A', 0] + f((x - shift) * scale)``.
+
+    The linear path A reaches the first ``n_linear`` outputs. It is what PCA can be written into,
+    so it sees the centred input as it is; only the nonlinear path f sees it scaled by feature.
+
+    Parameters
+    ----------
+    nonlinear : MLP or Module
+        The path f, from n_in to n_out.
+    n_in : int
+        Width of the input.
+    n_linear : int
+        Number of leading outputs that the linear path reaches.
+    input_gradient : bool, default=True
+        Whether the pullback gives the gradient of the input; an encoder has no use for it.
+
+    Attributes
+    ----------
+    shift, scale : Tensor of shape (n_in,) or None
+        Constants, not trained; None leaves the step out.
+    """
+
+    def __init__(
+        self, nonlinear: MLP | Module, n_in: int, n_linear: int, input_gradient: bool = True
+    ) -> None:
+        self.nonlinear = nonlinear
+        self.input_gradient = input_gradient
+        self.shapes = [(n_linear, n_in), *nonlinear.shapes]
+        self.n_linear = n_linear
+        self.shift: Tensor | None = None
+        self.scale: Tensor | None = None
+
+    @property
+    def is_written(self) -> bool:
+        """Whether ``vjp`` exists."""
+        return self.nonlinear.is_written
+
+    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+        """Take the view of A and hand the nonlinear path its own."""
+        self.linear, self.d_linear = params[0], grads[0]
+        self.nonlinear.bind(params[1:], grads[1:])
+
+    def _inputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        centred = x if self.shift is None else x - self.shift
+        return centred, centred if self.scale is None else centred * self.scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x of shape (rows, n_in) to (rows, n_out)."""
+        centred, scaled = self._inputs(x)
+        raw = self.nonlinear.forward(scaled)
+        linear = centred @ self.linear.t()
+        if self.n_linear == raw.shape[1]:
+            return raw + linear
+        return torch.cat([raw[:, : self.n_linear] + linear, raw[:, self.n_linear :]], 1)
+
+    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+        """Map x and return the pullback, which is right where shift and scale are None.
+
+        Both are constants of the encoder, whose input needs no gradient.
+        """
+        centred, scaled = self._inputs(x)
+        raw, pull_nonlinear = self.nonlinear.vjp(scaled)  # type: ignore[union-attr]
+        raw[:, : self.n_linear].addmm_(centred, self.linear.t())
+
+        def pull(dy: Tensor) -> Tensor | None:
+            dx = pull_nonlinear(dy)
+            d_path = dy[:, : self.n_linear]
+            self.d_linear.addmm_(d_path.t(), centred)
+            if not self.input_gradient:
+                return None
+            d_linear = torch.mm(d_path, self.linear)
+            return d_linear if dx is None else dx.add_(d_linear)
+
+        return raw, pull

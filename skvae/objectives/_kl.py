@@ -1,0 +1,96 @@
+"""Closed forms for a posterior and a prior, in a registry keyed by the pair of their types.
+
+``closed_form_kl(posterior, prior)`` finds KL(q || p) as a plain torch function, and
+``written_latent(posterior, prior)`` the whole latent step with its pullback; either is None where
+nobody has registered one, and the caller then draws or differentiates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skvae._math import soft_bound_vjp
+from skvae.posteriors import DiagonalNormal, Normal
+from skvae.priors import StandardNormal
+
+KLPullback = Callable[[Tensor, Tensor], Tensor]
+
+_closed_forms: dict[tuple[type, type], Callable[..., Tensor]] = {}
+_written: dict[tuple[type, type], Callable[..., tuple[Tensor, Tensor, KLPullback]]] = {}
+
+
+def register(
+    registry: dict[tuple[type, type], Any], posterior: type, prior: type
+) -> Callable[[Any], Any]:
+    """Enter the decorated function for a pair of types."""
+
+    def enter(function: Any) -> Any:
+        registry[posterior, prior] = function
+        return function
+
+    return enter
+
+
+def closed_form_kl(posterior: object, prior: object) -> Callable[..., Tensor] | None:
+    """Find ``kl(q, prior)``, of shape (rows, n_components), for this pair."""
+    return _closed_forms.get((type(posterior), type(prior)))
+
+
+def written_latent(
+    posterior: object, prior: object
+) -> Callable[..., tuple[Tensor, Tensor, KLPullback]] | None:
+    """Find ``latent(raw, eps) -> z, kl, pull(dz, d_kl)`` for this pair."""
+    return _written.get((type(posterior), type(prior)))
+
+
+@register(_closed_forms, DiagonalNormal, StandardNormal)
+def diagonal_normal_kl(q: Normal, prior: StandardNormal) -> Tensor:
+    """KL(N(m, v) || N(0, 1)) = (v + m^2 - 1 - log v) / 2 (Kingma and Welling 2013, appendix B)."""
+    return 0.5 * (q.variance + q.mean.square() - 1.0 - q.log_variance)
+
+
+@register(_written, DiagonalNormal, StandardNormal)
+def diagonal_normal_latent(raw: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, KLPullback]:
+    """Draw z and give the KL of each row, with the pullback of both.
+
+    With z = m + s eps and v = s^2 = exp(l): dz/dm = 1, dz/dl = s eps / 2, dKL/dm = m,
+    dKL/dl = (v - 1) / 2; l is the soft bound of the raw log-variance.
+
+    Parameters
+    ----------
+    raw : Tensor of shape (rows, 2 n_components)
+        The encoder's output.
+    eps : Tensor of shape (draws, rows, n_components)
+        Standard normal draws.
+
+    Returns
+    -------
+    z : Tensor of shape (draws, rows, n_components)
+        Draws of the latents.
+    kl : Tensor of shape (rows,)
+        KL to the prior.
+    pull : callable
+        ``pull(dz, d_kl)``, with d_kl of shape (rows,), gives the gradient of ``raw``.
+    """
+    mean, raw_log_variance = raw.chunk(2, 1)
+    log_variance, slope = soft_bound_vjp(raw_log_variance)
+    std = (0.5 * log_variance).exp()
+    noise = std * eps
+    z = noise + mean
+    excess = std.square().sub_(1.0)  # v - 1
+    kl = torch.addcmul(excess, mean, mean).sub_(log_variance).sum(1).mul_(0.5)
+
+    def pull(dz: Tensor, d_kl: Tensor) -> Tensor:
+        d_raw = torch.empty_like(raw)
+        d_mean, d_log_variance = d_raw.chunk(2, 1)
+        column = d_kl.unsqueeze(1)
+        torch.addcmul(dz.sum(0), mean, column, out=d_mean)
+        torch.mul(excess, column, out=d_log_variance)
+        d_log_variance.add_(noise.mul_(dz).sum(0)).mul_(slope).mul_(0.5)
+        return d_raw
+
+    return z, kl, pull

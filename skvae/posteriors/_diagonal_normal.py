@@ -1,0 +1,62 @@
+"""The diagonal Gaussian posterior."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from skvae._math import LOG_2PI, soft_bound, soft_bound_inverse
+
+
+class Normal(NamedTuple):
+    """Independent normal distributions, one for each row and latent.
+
+    Attributes
+    ----------
+    mean, log_variance : Tensor of shape (rows, n_components)
+        Moments.
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+
+    @property
+    def variance(self) -> Tensor:
+        """Variances, shape (rows, n_components)."""
+        return self.log_variance.exp()
+
+    def transform(self, eps: Tensor) -> Tensor:
+        """Reparameterise (Kingma and Welling 2013, section 2.4): z = mean + std * eps.
+
+        ``eps`` of shape (draws, rows or 1, n_components) holds standard normal draws; the result
+        has shape (draws, rows, n_components).
+        """
+        return self.mean + (0.5 * self.log_variance).exp() * eps
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log-density of ``z`` (draws, rows, n_components), summed over latents."""
+        squares = (z - self.mean).square() * (-self.log_variance).exp()
+        return -0.5 * (squares + self.log_variance + LOG_2PI).sum(-1)
+
+
+class DiagonalNormal(BaseEstimator):
+    """q(z|x) = N(mean(x), diag(variance(x))), the posterior of Kingma and Welling (2013).
+
+    The encoder's raw output is the mean, then the log-variance before its soft bound.
+    """
+
+    def n_raw(self, n_components: int) -> int:
+        """Width of the encoder's output."""
+        return 2 * n_components
+
+    def __call__(self, raw: Tensor) -> Normal:
+        """Read the distribution off the raw output, shape (rows, 2 n_components)."""
+        mean, log_variance = raw.chunk(2, 1)
+        return Normal(mean, soft_bound(log_variance))
+
+    def raw_output(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Raw output that gives these moments: the inverse of calling."""
+        return torch.cat([mean, soft_bound_inverse(log_variance)], -1)

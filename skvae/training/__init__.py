@@ -1,0 +1,21 @@
+"""Training: batches, optimiser, loop and device; it knows of no autoencoder."""
+
+from skvae.training._adam import Adam
+from skvae.training._device import available_devices, limit_threads, resolve_device
+from skvae.training._loop import Outcome, Schedule, train
+from skvae.training._rows import Batch, Moments, Rows, blocks, weighted_moments
+
+__all__ = [
+    "Adam",
+    "Batch",
+    "Moments",
+    "Outcome",
+    "Rows",
+    "Schedule",
+    "available_devices",
+    "blocks",
+    "limit_threads",
+    "resolve_device",
+    "train",
+    "weighted_moments",
+]

@@ -1,0 +1,73 @@
+"""Which device trains, and on how many threads."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from joblib.parallel import get_active_backend
+from threadpoolctl import ThreadpoolController
+
+# Multiply-adds of a step below which a second thread costs more than it brings.
+_THREADED_WORK = 2e7
+
+# Multiply-adds of a step above which a GPU is worth its launches: a step is some hundred kernels
+# of about 5 microseconds, in which two CPU cores do about this much.
+_GPU_WORK = 1e8
+
+
+def available_devices() -> list[str]:
+    """Names that the ``device`` parameter takes here."""
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        names += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    if torch.xpu.is_available():
+        names += ["xpu", *(f"xpu:{i}" for i in range(torch.xpu.device_count()))]
+    return names
+
+
+def resolve_device(device: str, work: float) -> torch.device:
+    """Choose the training device.
+
+    Parameters
+    ----------
+    device : str
+        The estimator's parameter. "auto" is a CUDA GPU where there is one, the step is large
+        enough and no joblib worker shares it; else the CPU.
+    work : float
+        Multiply-adds of a step.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device; the message names those that there are.
+    """
+    if device == "auto":
+        in_worker = get_active_backend()[0].nesting_level > 0
+        use_gpu = work >= _GPU_WORK and not in_worker and torch.cuda.is_available()
+        return torch.device("cuda" if use_gpu else "cpu")
+    names = available_devices()
+    if device not in names:
+        raise ValueError(
+            f"device={device!r} is not available. Available here: "
+            f"{', '.join(repr(name) for name in ['auto', *names])}."
+        )
+    return torch.device(device)
+
+
+@functools.cache
+def _controller() -> Any:
+    # Finding the thread pools takes about a millisecond, so it is done once.
+    return ThreadpoolController()
+
+
+def limit_threads(work: float) -> AbstractContextManager[Any]:
+    """Hold BLAS and torch to one thread inside the context where a step is small.
+
+    Then its bits do not depend on the number of threads at hand either.
+    """
+    return _controller().limit(limits=1) if work < _THREADED_WORK else nullcontext()

@@ -1,0 +1,164 @@
+"""The rows of X as training sees them: moments, blocks, and batches made dense one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.utils.sparsefuncs import mean_variance_axis
+from torch import Tensor
+
+# Cells of a block: 32 MiB of float64.
+_BLOCK_CELLS = 2**22
+
+
+class Batch(NamedTuple):
+    """What one step sees.
+
+    Attributes
+    ----------
+    inputs : Tensor of shape (rows, n_features)
+        What feeds the encoder, in working units.
+    target : Tensor of shape (rows, n_features)
+        What the likelihood is asked about; it differs from ``inputs`` under noise or gaps.
+    observed : Tensor of shape (rows, n_features) or None
+        1 where the target counts, 0 where it is missing; None where all count.
+    weight : Tensor of shape (rows,) or None
+        Row weights of mean 1 over the training rows; None where all are 1.
+    """
+
+    inputs: Tensor
+    target: Tensor
+    observed: Tensor | None = None
+    weight: Tensor | None = None
+
+
+class Moments(NamedTuple):
+    """Weighted mean and (population) variance of each feature, and the weights' total."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    total_weight: float
+
+
+def blocks(X: Any, width: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield ``X`` as dense float64 blocks of rows, each with its slice.
+
+    ``width`` is the widest array that the caller makes a row of; by default X's own.
+    """
+    step = max(1, _BLOCK_CELLS // max(X.shape[1], width or 1))
+    for start in range(0, X.shape[0], step):
+        rows = slice(start, start + step)
+        block = X[rows].toarray() if sparse.issparse(X) else X[rows]
+        yield rows, np.asarray(block, dtype=np.float64)
+
+
+def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
+    """Mean and variance of each feature; a variance within rounding of zero is zero.
+
+    Raises
+    ------
+    ValueError
+        If the spread of X is beyond float64.
+    """
+    n_samples = X.shape[0]
+    total = float(n_samples if weight is None else weight.sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        if sparse.issparse(X):
+            mean, variance = mean_variance_axis(X.astype(np.float64), axis=0, weights=weight)
+        else:
+            ones = np.ones(n_samples) if weight is None else weight
+            mean = sum(ones[rows] @ block for rows, block in blocks(X)) / total
+            variance = sum(ones[rows] @ (block - mean) ** 2 for rows, block in blocks(X)) / total
+    if not np.isfinite(variance.sum()):
+        raise ValueError(
+            f"X spreads beyond what float64 can square: feature "
+            f"{int(np.argmin(np.isfinite(variance)))} has a variance that is not finite. "
+            f"Divide X by a constant, or scale it with StandardScaler."
+        )
+    eps = np.finfo(np.float64).eps
+    rounding = n_samples * eps * variance + (n_samples * mean * eps) ** 2
+    return Moments(mean, np.where(variance <= rounding, 0.0, variance), total)
+
+
+class Rows:
+    """Rows of X in working units, handed out as batches.
+
+    A dense X is converted once; a sparse X stays as it is, and each batch is made dense alone.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The rows, in X's units.
+    weight : ndarray of shape (n_samples,) or None
+        Row weights.
+    shift : ndarray of shape (n_features,)
+        Shift of the working units.
+    scale : float
+        Scale of the working units.
+    dtype : torch.dtype
+        Type of the batches.
+    device : torch.device
+        Device of the batches.
+
+    Attributes
+    ----------
+    count : float
+        Number of rows, or the total weight where that is larger: weights above one are repeated
+        rows, weights that add up to less are relative.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        weight: np.ndarray | None,
+        shift: np.ndarray,
+        scale: float,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.n_samples, self.n_features = X.shape
+        self.shift, self.scale = shift, scale
+        self.dtype, self.device = dtype, device
+        self.count = float(self.n_samples)
+        self.weight: Tensor | None = None
+        if weight is not None:
+            self.count = max(self.count, float(weight.sum()))
+            self.weight = torch.as_tensor(weight / weight.mean()).to(device, dtype)
+        self.dense: Tensor | None = None
+        if sparse.issparse(X):
+            self.sparse = X
+        else:
+            self.dense = torch.empty(X.shape, dtype=dtype)
+            for rows, block in blocks(X):
+                self.dense[rows] = torch.from_numpy((block - shift) / scale)
+            self.dense = self.dense.to(device)
+
+    def take(self, index: Tensor) -> Batch:
+        """Gather the rows at ``index``."""
+        if self.dense is not None:
+            u = self.dense.index_select(0, index.to(self.device))
+        else:
+            block = self.sparse[index.numpy()].toarray()
+            u = torch.from_numpy((block - self.shift) / self.scale).to(self.device, self.dtype)
+        weight = None if self.weight is None else self.weight[index.to(self.device)]
+        return Batch(u, u, None, weight)
+
+    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield every row once, in a new order, in batches whose sizes differ by at most one.
+
+        So no batch is left with a row or two, which would step as far as a full one.
+        """
+        order = torch.randperm(self.n_samples, generator=generator)
+        for index in order.tensor_split(-(-self.n_samples // batch_size)):
+            yield self.take(index)
+
+    def all(self) -> Iterator[tuple[slice, Batch]]:
+        """Yield every row in order, in blocks of bounded memory."""
+        step = max(1, _BLOCK_CELLS // (4 * self.n_features))
+        for start in range(0, self.n_samples, step):
+            stop = min(start + step, self.n_samples)
+            yield slice(start, stop), self.take(torch.arange(start, stop))

@@ -1,0 +1,145 @@
+"""Every public estimator passes every check that scikit-learn has for it."""
+
+import inspect
+import re
+from unittest import SkipTest
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+import skvae
+from skvae import VariationalAutoencoder
+
+ESTIMATORS = [VariationalAutoencoder()]
+
+# The names are the same in scikit-learn 1.6 to 1.9.
+EXPECTED_FAILED_CHECKS = {
+    f"check_sample_weight_equivalence_on_{kind}_data": (
+        "a weight and repeated rows give the same objective, but the repeated rows draw more noise:"
+        " equal in expectation only"
+    )
+    for kind in ("dense", "sparse")
+}
+
+# The checks that check_estimator leaves out, which scikit-learn runs on its own estimators.
+FURTHER_CHECKS = [
+    estimator_checks.check_get_feature_names_out_error,
+    estimator_checks.check_transformer_get_feature_names_out,
+    estimator_checks.check_transformer_get_feature_names_out_pandas,
+    estimator_checks.check_set_output_transform,
+    estimator_checks.check_set_output_transform_pandas,
+    estimator_checks.check_set_output_transform_polars,
+    estimator_checks.check_global_output_transform_pandas,
+    estimator_checks.check_global_set_output_transform_polars,
+    estimator_checks.check_dataframe_column_names_consistency,
+    estimator_checks.check_param_validation,
+    estimator_checks.check_inplace_ensure_writeable,
+    estimator_checks.check_estimators_partial_fit_n_features,
+]
+
+pytestmark = [
+    # The checks' data are noise, on which training may rightly end early or latents collapse.
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # Some fit a data frame and transform its array on purpose, or the other way round.
+    pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning"),
+    pytest.mark.filterwarnings("ignore:X has feature names, but:UserWarning"),
+]
+
+
+def class_name(estimator):
+    return type(estimator).__name__
+
+
+def check_name(check):
+    return getattr(check, "func", check).__name__
+
+
+def readable(value):
+    """Test id of an estimator or of a check, which may be a partial with keywords."""
+    if isinstance(value, BaseEstimator):
+        return class_name(value)
+    return "-".join([check_name(value), *getattr(value, "keywords", {})])
+
+
+def run(check, *args):
+    """A check that skips itself has checked nothing, and pytest would only count it."""
+    try:
+        check(*args)
+    except SkipTest as skipped:
+        pytest.fail(f"scikit-learn skipped this check: {skipped}")
+
+
+# Not parametrize_with_checks: what 1.7 and 1.8 hand to pytest there, pytest 9 deprecates.
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    [
+        pair
+        for estimator in ESTIMATORS
+        for pair in estimator_checks_generator(
+            estimator, expected_failed_checks=EXPECTED_FAILED_CHECKS, mark="xfail"
+        )
+    ],
+    ids=readable,
+)
+def test_check_estimator(estimator, check):
+    run(check, estimator)
+
+
+@pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=class_name)
+def test_further_check(estimator, check):
+    run(check, class_name(estimator), estimator)
+
+
+def test_skipped_check_fails():
+    def check():
+        raise SkipTest("no pandas")
+
+    with pytest.raises(pytest.fail.Exception, match="no pandas"):
+        run(check)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=class_name)
+def test_expected_failures_are_checks_that_run(estimator):
+    checks = {check_name(check) for _, check in estimator_checks_generator(estimator)}
+    assert set(EXPECTED_FAILED_CHECKS) <= checks
+
+
+def test_every_public_estimator_is_checked():
+    public = [getattr(skvae, name) for name in skvae.__all__]
+    estimators = {
+        value
+        for value in public
+        if inspect.isclass(value) and issubclass(value, BaseEstimator) and hasattr(value, "fit")
+    }
+    assert estimators == {type(estimator) for estimator in ESTIMATORS}
+
+
+def documented(value):
+    """Names that the sections of a numpydoc docstring describe."""
+    return set(re.findall(r"(?m)^ *(\w+) : ", value.__doc__))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=class_name)
+def test_every_parameter_and_fitted_attribute_is_documented(estimator):
+    """scikit-learn's HTML representation takes its tooltips from the class docstring."""
+    fitted = clone(estimator).set_params(max_iter=1).fit(np.random.RandomState(0).rand(60, 4))
+    attributes = {name for name in vars(fitted) if re.fullmatch("[a-z].*_", name)}
+    assert {*estimator.get_params(deep=False), *attributes} - documented(type(estimator)) == set()
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=class_name)
+def test_every_method_documents_its_parameters_and_result(estimator):
+    methods = {
+        name: method
+        for name, method in inspect.getmembers(type(estimator), inspect.isfunction)
+        if name[0] != "_" and method.__module__.startswith("skvae")
+    }
+    assert {"fit", "transform", "sample"} <= set(methods)
+    for name, method in methods.items():
+        parameters = set(inspect.signature(method).parameters) - {"self"}
+        assert parameters - documented(method) == set(), name
+        assert re.search(r"Returns\n *-------\n", method.__doc__), name

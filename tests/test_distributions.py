@@ -1,0 +1,231 @@
+"""Distributions are SciPy's, and bounds are bounds."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from scipy.special import expit
+from test_laws import (
+    N_FEATURES,
+    N_LATENTS,
+    N_ROWS,
+    likelihoods,
+    make_model,
+    normal,
+    pca_model,
+    randomise,
+    uniform,
+)
+
+from skvae._math import normal_draws, soft_bound
+from skvae.likelihoods import Bernoulli, Gaussian
+from skvae.objectives import closed_form_kl
+from skvae.posteriors import DiagonalNormal
+from skvae.priors import StandardNormal
+from skvae.training import Batch
+
+
+def within_standard_errors(sample, expected, n_errors=5.0):
+    """Means over the first axis are within 5 standard errors: one chance in two million."""
+    error = np.std(sample, axis=0) / math.sqrt(len(sample))
+    return np.all(np.abs(np.mean(sample, axis=0) - expected) <= n_errors * error + 1e-12)
+
+
+def test_closed_form_kl_is_monte_carlo():
+    posterior, prior = DiagonalNormal(), StandardNormal()
+    q = posterior(normal(N_ROWS, 2 * N_LATENTS))
+    closed_form = closed_form_kl(posterior, prior)(q, prior)
+    assert closed_form.shape == (N_ROWS, N_LATENTS)
+    z = q.transform(normal(50_000, N_ROWS, N_LATENTS, seed=1))
+    log_ratio = q.log_prob(z) - prior.log_prob(z)
+    assert within_standard_errors(log_ratio.numpy(), closed_form.sum(1).numpy())
+
+
+def test_kl_is_zero_at_the_prior_only():
+    posterior, prior = DiagonalNormal(), StandardNormal()
+    kl = closed_form_kl(posterior, prior)
+    assert not kl(posterior(torch.zeros(1, 2)), prior).any()
+    assert (kl(posterior(normal(50, 2)), prior) > 0).all()
+
+
+def test_posterior_and_prior_are_scipys_normal():
+    posterior, prior = DiagonalNormal(), StandardNormal()
+    mean, log_variance = normal(N_ROWS, N_LATENTS), normal(N_ROWS, N_LATENTS, seed=1)
+    q = posterior(posterior.raw_output(mean, log_variance))
+    z = normal(5, N_ROWS, N_LATENTS, seed=2)
+    std = (0.5 * log_variance).exp()
+    expected = scipy.stats.norm.logpdf(z, mean, std).sum(-1)
+    np.testing.assert_allclose(q.log_prob(z), expected, rtol=1e-10)
+    np.testing.assert_allclose(prior.log_prob(z), scipy.stats.norm.logpdf(z).sum(-1), rtol=1e-10)
+
+
+@pytest.mark.parametrize("n_draws", [128, 1024])
+def test_sobol_draws_are_standard_normal(n_draws):
+    draws = normal_draws(n_draws, 5, seed=3).numpy()
+    # A scrambled net is far closer than independent draws, whose mean misses by n^-1/2.
+    np.testing.assert_allclose(draws.mean(0), 0.0, atol=3.0 / n_draws)
+    np.testing.assert_allclose(draws.var(0), 1.0, atol=20.0 / n_draws)
+    np.testing.assert_allclose(np.corrcoef(draws.T), np.eye(5), atol=0.15)
+    np.testing.assert_array_equal(draws, normal_draws(n_draws, 5, seed=3))
+    assert (draws != normal_draws(n_draws, 5, seed=4).numpy()).all()
+
+
+def test_draws_in_more_dimensions_than_sobol_has_are_standard_normal():
+    draws = normal_draws(4, torch.quasirandom.SobolEngine.MAXDIM + 1, seed=3).numpy()
+    assert within_standard_errors(draws.ravel(), 0.0)
+    assert within_standard_errors(draws.ravel() ** 2, 1.0)
+
+
+def scipy_distribution(likelihood, raw, params):
+    if isinstance(likelihood, Bernoulli):
+        return scipy.stats.bernoulli(expit(raw.numpy()))
+    return scipy.stats.norm(raw.numpy(), soft_bound(params[0]).mul(0.5).exp().numpy())
+
+
+def shared_parameters(likelihood):
+    return [normal(*s, seed=2) for s in likelihood.parameter_shapes(N_FEATURES)]
+
+
+@likelihoods
+def test_log_prob_mean_and_variance_are_scipys(likelihood):
+    raw, params = normal(3, N_ROWS, N_FEATURES), shared_parameters(likelihood)
+    target = (normal(N_ROWS, N_FEATURES, seed=1) > 0).double()
+    expected = scipy_distribution(likelihood, raw, params)
+    log_density = getattr(expected, "logpdf", None) or expected.logpmf
+    np.testing.assert_allclose(
+        likelihood.log_prob(raw, target, None, params),
+        log_density(target.numpy()).sum(-1),
+        rtol=1e-10,
+    )
+    np.testing.assert_allclose(likelihood.mean(raw), expected.mean(), rtol=1e-10)
+    variance = likelihood.variance(raw, params).expand_as(raw)
+    np.testing.assert_allclose(variance, expected.var(), rtol=1e-10)
+
+
+@likelihoods
+def test_density_integrates_to_one(likelihood):
+    """One cell is observed at a time, the only way that a density of several is one of it."""
+    raw, params = normal(1, 1, N_FEATURES), shared_parameters(likelihood)
+    if isinstance(likelihood, Bernoulli):
+        support, width = torch.tensor([0.0, 1.0]).double(), 1.0
+    else:  # the trapezoid rule is exact to rounding for a smooth density within its range
+        support = torch.linspace(-30.0, 30.0, 20_001, dtype=torch.float64)
+        width = float(support[1] - support[0])
+    target = support[:, None].expand(-1, N_FEATURES)
+    for cell in torch.eye(N_FEATURES).double():
+        log_p = likelihood.log_prob(
+            raw.expand(1, len(support), -1), target, cell.expand_as(target), params
+        )
+        np.testing.assert_allclose(float(log_p.exp().sum()) * width, 1.0, rtol=1e-8)
+
+
+@likelihoods
+def test_sample_has_the_stated_mean_and_variance(likelihood):
+    raw, params = normal(N_FEATURES), shared_parameters(likelihood)
+    drawn = likelihood.sample(raw.expand(50_000, -1), params, torch.Generator().manual_seed(0))
+    mean, variance = likelihood.mean(raw), likelihood.variance(raw, params)
+    assert within_standard_errors(drawn.numpy(), mean.numpy())
+    assert within_standard_errors((drawn - mean).square().numpy(), variance.numpy())
+
+
+@likelihoods
+def test_start_parameters_give_the_noise(likelihood):
+    params = shared_parameters(likelihood)
+    likelihood.start_parameters(params, 0.037)
+    if params:
+        np.testing.assert_allclose(likelihood.variance(normal(4), params), 0.037, rtol=1e-12)
+
+
+@likelihoods
+def test_working_response_is_the_likelihood_at_the_mean(likelihood):
+    """Its natural parameter has that mean, its root that variance, up to the noise."""
+    mean = uniform(N_FEATURES).numpy()
+    response = likelihood.working_response(mean)
+    natural = torch.from_numpy(response.natural)
+    np.testing.assert_allclose(likelihood.mean(natural), mean, rtol=1e-10)
+    if response.noise_variance is not None:
+        variance = likelihood.variance(natural, []) * response.noise_variance
+        np.testing.assert_allclose(response.root**2, variance, rtol=1e-10)
+
+
+# ---------------------------------------------------- the linear Gaussian model
+
+
+def linear_model(seed):
+    """A linear Gaussian model of random parameters with its rows as one batch."""
+    model = make_model(Gaussian(), hidden=())
+    randomise(model.flat, seed=1000 * seed)
+    inputs = normal(40, N_FEATURES, seed=seed)
+    return model, Batch(inputs, inputs)
+
+
+def exact_evidence(model, batch):
+    """Log N(u; b, WW' + s2 I) of each row."""
+    loadings = model.decoder.linear.detach().numpy()
+    variance = model.likelihood.variance(None, model.shared.params).item()
+    covariance = loadings @ loadings.T + variance * np.eye(N_FEATURES)
+    bias = model.decoder.nonlinear.output_bias.detach().numpy()
+    return scipy.stats.multivariate_normal(bias, covariance).logpdf(batch.target.numpy())
+
+
+def sigma_points():
+    """Draws over which the mean of any quadratic is its mean under the standard normal."""
+    points = math.sqrt(N_LATENTS) * torch.eye(N_LATENTS, dtype=torch.float64)
+    return torch.cat([points, -points]).unsqueeze(1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("beta", [1.0, 1.5, 4.0])
+@pytest.mark.parametrize("seed", range(10))
+def test_bound_is_below_the_evidence(seed, beta):
+    model, batch = linear_model(seed)
+    gap = exact_evidence(model, batch) - model.bound(batch, sigma_points(), beta).numpy()
+    assert (gap >= -1e-9).all()
+
+
+@torch.no_grad()
+def test_bound_is_the_evidence_at_the_pca_start():
+    model, batch = pca_model()
+    bound = model.bound(batch, sigma_points(), 1.0)
+    np.testing.assert_allclose(bound, exact_evidence(model, batch), rtol=1e-10)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("n_draws", [1, 2, 7, 100])
+def test_log_evidence_is_exact_at_the_pca_start_whatever_the_draws(n_draws):
+    model, batch = pca_model()
+    eps = normal(n_draws, 1, N_LATENTS, seed=n_draws)
+    np.testing.assert_allclose(
+        model.log_evidence(batch, eps), exact_evidence(model, batch), rtol=1e-10
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("seed", range(3))
+def test_log_evidence_rises_with_the_draws(seed):
+    """By Jensen's inequality it is at least the mean over the halves of its draws."""
+    model, batch = linear_model(seed)
+    eps = normal(64, 1, N_LATENTS, seed=seed)
+    whole = model.log_evidence(batch, eps)
+    halves = [model.log_evidence(batch, half) for half in eps.chunk(2)]
+    assert (whole >= torch.stack(halves).mean(0) - 1e-12).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("seed", range(3))
+def test_log_evidence_tends_to_the_exact_one(seed):
+    model, batch = pca_model()
+    # A little off the start, so that the weights differ; a wider posterior keeps them bounded.
+    for view in model.flat.views:
+        view.add_(0.03 * normal(*view.shape, seed=seed))
+    model.encoder.nonlinear.output_bias[N_LATENTS:] += 0.7
+    exact = exact_evidence(model, batch)
+
+    def miss(n_draws):
+        eps = normal_draws(n_draws, N_LATENTS, seed=seed).unsqueeze(1)
+        return np.abs(model.log_evidence(batch, eps).numpy() - exact).mean()
+
+    assert miss(2**14) < 0.02
+    assert miss(2**14) < miss(2**4)

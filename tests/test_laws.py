@@ -1,0 +1,370 @@
+"""What is written out by hand is what autograd, and a naive loop, make of the definition."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from scipy.special import expit, log_expit
+from torch import Tensor
+
+from skvae._math import LOG_VARIANCE_BOUND, soft_bound, soft_bound_inverse, soft_bound_vjp
+from skvae._model import Architecture, Model
+from skvae._start import prepare, set_inputs, write_start
+from skvae._step import ComposedStep, WrittenStep, build_step
+from skvae._vjp import bind
+from skvae.likelihoods import Bernoulli, Gaussian
+from skvae.nn import ACTIVATIONS, MLP, Constant, Dense, Network
+from skvae.objectives import closed_form_kl, written_latent
+from skvae.posteriors import DiagonalNormal
+from skvae.priors import StandardNormal
+from skvae.training import Adam, Batch
+
+LIKELIHOODS = {
+    "gaussian shared": Gaussian(),
+    "gaussian feature": Gaussian(noise="feature"),
+    "bernoulli": Bernoulli(),
+}
+# Without hidden layers there is no activation.
+NETWORKS = [((), "identity"), *itertools.product([(5,), (7, 4)], ACTIVATIONS)]
+N_FEATURES, N_LATENTS, N_ROWS = 4, 3, 6
+
+likelihoods = pytest.mark.parametrize("likelihood", LIKELIHOODS.values(), ids=LIKELIHOODS.keys())
+activations = pytest.mark.parametrize("activation", ACTIVATIONS)
+networks = pytest.mark.parametrize(("hidden", "activation"), NETWORKS, ids=str)
+
+# Two float64 orders of the same few dozen operations differ by some 1e-14.
+close = functools.partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def uniform(*shape: int, seed: int = 0) -> Tensor:
+    return normal(*shape, seed=seed).sigmoid()
+
+
+def randomise(flat, seed=0):
+    """Give every parameter a value of order one; the padding between them stays zero."""
+    with torch.no_grad():
+        for k, view in enumerate(flat.views):
+            view.copy_(0.7 * normal(*view.shape, seed=seed + k))
+
+
+# ---------------------------------------------------------------- pullbacks
+
+
+def assert_pullback_is_autograd(block, x, input_gradient=True):
+    """The pullback gives autograd's input gradient, and adds autograd's parameter gradients."""
+    flat = bind([block], torch.float64, "cpu")
+    randomise(flat)
+    leaf = x.clone().requires_grad_()
+    y = block.forward(leaf)
+    dy = normal(*y.shape, seed=99)
+    (y * dy).sum().backward()
+    expected = flat.grads.clone()
+
+    flat.grads.fill_(1.0)
+    with torch.no_grad():
+        written, pull = block.vjp(x.clone())
+        close(written, y.detach())
+        dx = pull(dy.clone())
+    close(flat.grads - 1.0, expected)
+    if input_gradient:
+        close(dx, leaf.grad)
+
+
+@activations
+@pytest.mark.parametrize("input_gradient", [True, False])
+def test_dense(activation, input_gradient):
+    assert_pullback_is_autograd(
+        Dense(4, 3, activation, input_gradient), normal(6, 4), input_gradient
+    )
+
+
+@networks
+def test_mlp(activation, hidden):
+    # Without hidden layers the output does not depend on the input.
+    assert_pullback_is_autograd(MLP(4, hidden, 3, activation), normal(6, 4), bool(hidden))
+
+
+def test_constant():
+    assert_pullback_is_autograd(Constant(3), normal(6, 4), input_gradient=False)
+
+
+@networks
+@pytest.mark.parametrize("n_linear", [2, 5])
+def test_network_without_constants(activation, hidden, n_linear):
+    assert_pullback_is_autograd(
+        Network(MLP(4, hidden, 5, activation), 4, n_linear=n_linear), normal(6, 4)
+    )
+
+
+@networks
+@pytest.mark.parametrize("constants", [("shift",), ("scale",), ("shift", "scale")], ids=str)
+def test_network_with_constants(activation, hidden, constants):
+    """As an encoder has them; its input needs no gradient."""
+    network = Network(MLP(4, hidden, 6, activation, input_gradient=False), 4, n_linear=3)
+    for seed, name in enumerate(constants):
+        setattr(network, name, normal(4, seed=seed))
+    assert_pullback_is_autograd(network, normal(6, 4), input_gradient=False)
+
+
+@likelihoods
+@pytest.mark.parametrize("draws", [1, 3])
+@pytest.mark.parametrize("masked", [False, True])
+def test_log_prob_vjp(likelihood, draws, masked):
+    raw, target = normal(draws, 6, 4), uniform(6, 4, seed=4)
+    observed = (normal(6, 4, seed=1) > 0).double() if masked else None
+    params = [normal(*s, seed=2).requires_grad_() for s in likelihood.parameter_shapes(4)]
+    leaf = raw.clone().requires_grad_()
+    log_p = likelihood.log_prob(leaf, target, observed, params)
+    d = normal(draws, 6, seed=3)
+    (log_p * d).sum().backward()
+
+    grads = [torch.ones_like(p) for p in params]
+    given = raw.clone(), target.clone()
+    with torch.no_grad():
+        written, pull = likelihood.log_prob_vjp(*given, observed, params, grads)
+        close(written, log_p.detach())
+        close(pull(d), leaf.grad)
+    for grad, param in zip(grads, params, strict=True):
+        close(grad - 1.0, param.grad)
+    assert torch.equal(given[0], raw)
+    assert torch.equal(given[1], target)
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+def test_written_latent(draws):
+    posterior, prior = DiagonalNormal(), StandardNormal()
+    raw, eps = normal(6, 2 * N_LATENTS), normal(draws, 6, N_LATENTS, seed=1)
+    d_z, d_kl = normal(draws, 6, N_LATENTS, seed=2), normal(6, seed=3)
+    leaf = raw.clone().requires_grad_()
+    q = posterior(leaf)
+    z, kl = q.transform(eps), closed_form_kl(posterior, prior)(q, prior).sum(1)
+    ((z * d_z).sum() + (kl * d_kl).sum()).backward()
+
+    written_z, written_kl, pull = written_latent(posterior, prior)(raw, eps)
+    close(written_z, z.detach())
+    close(written_kl, kl.detach())
+    close(pull(d_z, d_kl), leaf.grad)
+
+
+# ------------------------------------------------------------ log-variances
+
+# From the identity near 0 to saturation; beyond 700 exp alone would overflow.
+RAW_LOG_VARIANCES = torch.tensor([-1e4, -200.0, -30.0, -1.0, 0.0, 1e-3, 2.0, 50.0, 1e4]).double()
+
+
+def test_soft_bound_vjp():
+    leaf = RAW_LOG_VARIANCES.clone().requires_grad_()
+    value = soft_bound(leaf)
+    value.sum().backward()
+    written, slope = soft_bound_vjp(RAW_LOG_VARIANCES)
+    close(written, value.detach())
+    close(slope, leaf.grad)
+
+
+def test_soft_bound_is_a_bounded_monotone_identity_near_zero():
+    value = soft_bound(RAW_LOG_VARIANCES)
+    assert (value.abs() <= LOG_VARIANCE_BOUND).all()
+    assert (value.diff() >= 0).all()
+    small = torch.linspace(-0.1, 0.1, 21, dtype=torch.float64)
+    # The third-order term of 40 tanh(x / 40) is x^3 / 4800.
+    close(soft_bound(small), small, atol=3e-7)
+
+
+def test_soft_bound_inverse():
+    log_variance = torch.linspace(-0.98, 0.98, 41, dtype=torch.float64) * LOG_VARIANCE_BOUND
+    close(soft_bound(soft_bound_inverse(log_variance)), log_variance)
+    assert torch.isfinite(soft_bound_inverse(torch.tensor([-1e9, 1e9]))).all()
+
+
+# -------------------------------------------------------------------- steps
+
+NUMPY_ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0.0),
+    "tanh": np.tanh,
+    "logistic": expit,
+    "identity": lambda x: x,
+    "silu": lambda x: x * expit(x),
+    "gelu": lambda x: x * scipy.stats.norm.cdf(x),
+}
+
+
+def make_model(likelihood, hidden=(5,), activation="tanh", encoder=None, decoder=None):
+    """A float64 model of random parameters, whose encoder shifts and scales."""
+    architecture = Architecture(
+        n_features=N_FEATURES,
+        n_components=N_LATENTS,
+        hidden_layer_sizes=hidden,
+        activation=activation,
+        encoder=encoder,
+        decoder=decoder,
+        likelihood=likelihood,
+    )
+    model = Model(architecture, torch.float64, "cpu", torch.Generator().manual_seed(0))
+    model.encoder.shift, model.encoder.scale = normal(N_FEATURES), normal(N_FEATURES, seed=1).exp()
+    randomise(model.flat)
+    return model
+
+
+def make_batch(weighted=False, masked=False):
+    inputs = uniform(N_ROWS, N_FEATURES, seed=4)
+    observed = (normal(N_ROWS, N_FEATURES, seed=5) > -0.5).double() if masked else None
+    return Batch(inputs, inputs, observed, normal(N_ROWS, seed=6).exp() if weighted else None)
+
+
+# Row weights, masked cells, beta, alpha / n, draws.
+STEP_SETTINGS = list(
+    itertools.product([False, True], [False, True], [0.0, 1.0, 2.5], [0.0, 0.3], [1, 3])
+)
+
+
+@networks
+@likelihoods
+def test_written_step_is_composed_step(activation, likelihood, hidden):
+    model = make_model(likelihood, hidden, activation)
+    for weighted, masked, beta, penalty, draws in STEP_SETTINGS:
+        batch = make_batch(weighted, masked)
+        eps = normal(draws, N_ROWS, N_LATENTS, seed=7)
+        results = []
+        for step in (WrittenStep(model, penalty), ComposedStep(model, penalty)):
+            model.flat.grads.fill_(torch.nan)  # what an earlier step left is of no account
+            loss = step(batch, eps, torch.tensor(beta, dtype=torch.float64))
+            results.append((loss, model.flat.grads.clone()))
+        close(*results)
+
+
+def naive_network(network, x):
+    """Output of a network for one row, in NumPy."""
+    centred = x if network.shift is None else x - network.shift.numpy()
+    h = centred if network.scale is None else centred * network.scale.numpy()
+    *hidden, last = network.nonlinear.layers
+    for layer in hidden:
+        activate = next(
+            f for n, f in NUMPY_ACTIVATIONS.items() if ACTIVATIONS[n] == layer.activation
+        )
+        h = activate(layer.weight.detach().numpy() @ h + layer.bias.detach().numpy())
+    y = last.bias.detach().numpy().copy()
+    if hidden:
+        y += last.weight.detach().numpy() @ h
+    y[: network.n_linear] += network.linear.detach().numpy() @ centred
+    return y
+
+
+def naive_log_prob(model, raw, target):
+    """Log-density of each cell by SciPy; grey targets take the cross-entropy."""
+    if isinstance(model.likelihood, Bernoulli):
+        return target * log_expit(raw) + (1.0 - target) * log_expit(-raw)
+    (log_variance,) = model.shared.params
+    std = np.exp(20.0 * np.tanh(log_variance.detach().numpy() / 40.0))
+    return scipy.stats.norm.logpdf(target, raw, std)
+
+
+def naive_loss(model, batch, eps, beta):
+    """Minus the weighted bound over the rows, one row and one draw at a time."""
+    total = 0.0
+    for i, x in enumerate(batch.inputs.numpy()):
+        mean, raw_log_variance = np.split(naive_network(model.encoder, x), 2)
+        variance = np.exp(40.0 * np.tanh(raw_log_variance / 40.0))
+        kl = 0.5 * (variance + mean**2 - 1.0 - np.log(variance)).sum()
+        log_p = 0.0
+        for draw in eps[:, i].numpy():
+            raw = naive_network(model.decoder, mean + np.sqrt(variance) * draw)
+            cells = naive_log_prob(model, raw, batch.target[i].numpy())
+            log_p += (cells * (1.0 if batch.observed is None else batch.observed[i].numpy())).sum()
+        weight = 1.0 if batch.weight is None else float(batch.weight[i])
+        total += weight * (log_p / len(eps) - beta * kl)
+    return -total / len(batch.inputs)
+
+
+@networks
+@likelihoods
+@pytest.mark.parametrize("plain", [True, False])
+def test_step_is_the_naive_loss_and_its_slope(activation, likelihood, hidden, plain):
+    """A random direction sees an error in any one parameter's gradient."""
+    model = make_model(likelihood, hidden, activation)
+    batch = make_batch(weighted=not plain, masked=not plain)
+    beta, penalty, draws = (1.0, 0.0, 1) if plain else (2.5, 0.3, 3)
+    eps = normal(draws, N_ROWS, N_LATENTS, seed=7)
+    loss = build_step(model, penalty)(batch, eps, beta)
+    np.testing.assert_allclose(loss.item(), naive_loss(model, batch, eps, beta), rtol=1e-10)
+
+    start, direction = model.flat.values.clone(), torch.zeros_like(model.flat.values)
+    for seed in range(3):
+        direction.copy_(normal(len(direction), seed=100 + seed))
+        slope = float(model.flat.grads @ direction)
+        step, ends = 1e-6, []
+        for sign in (1.0, -1.0):
+            model.flat.values.copy_(start + sign * step * direction)
+            squares = sum(float(w.detach().square().sum()) for w, _ in model.weights)
+            ends.append(naive_loss(model, batch, eps, beta) + penalty / 2.0 * squares)
+        model.flat.values.copy_(start)
+        # Central differences: rounding of the loss over the step, 1e-15 |loss| / 1e-6.
+        tolerance = 1e-7 * max(1.0, abs(loss.item()))
+        np.testing.assert_allclose((ends[0] - ends[1]) / (2 * step), slope, 1e-6, tolerance)
+
+
+# ------------------------------------------------------------- user modules
+
+
+def normalised(n_in, n_out):
+    """A network that knows nothing of this library, with running statistics."""
+    return torch.nn.Sequential(
+        torch.nn.Linear(n_in, 8),
+        torch.nn.BatchNorm1d(8),
+        torch.nn.Tanh(),
+        torch.nn.Linear(8, n_out),
+    )
+
+
+@torch.no_grad()
+def pca_model(encoder=None, decoder=None, hidden=()):
+    """A linear Gaussian model at the PCA start of its rows, one latent at the prior."""
+    model = make_model(Gaussian(), hidden, encoder=encoder, decoder=decoder)
+    X = (normal(40, N_FEATURES) @ normal(N_FEATURES, N_FEATURES, seed=1)).numpy() + 2.0
+    prepared = prepare(X, None, model.likelihood, N_LATENTS)
+    set_inputs(model, prepared.units)
+    write_start(model, prepared, prepared.start(N_LATENTS - 1), seed=0)
+    inputs = torch.from_numpy((X - prepared.units.shift) / prepared.units.scale)
+    return model, Batch(inputs, inputs)
+
+
+@torch.no_grad()
+def test_user_module_is_silent_at_the_pca_start():
+    model, batch = pca_model(encoder=normalised, decoder=normalised)
+    plain, _ = pca_model()
+    eps = normal(3, 1, N_LATENTS)
+    assert torch.equal(model.bound(batch, eps, 1.0), plain.bound(batch, eps, 1.0))
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder", "both"])
+def test_user_module_trains_by_the_composed_step(side):
+    sides = ["encoder", "decoder"] if side == "both" else [side]
+    model, batch = pca_model(hidden=(5,), **dict.fromkeys(sides, normalised))
+    step, adam = build_step(model), Adam(model.flat)
+    assert isinstance(step, ComposedStep)
+    adam.learning_rate.fill_(1e-2)
+    model.train(True)
+    start = model.flat.values.clone()
+    eps = normal(200, len(batch.inputs), N_LATENTS)
+    losses = []
+    for k in range(100):
+        losses.append(step(batch, eps[2 * k : 2 * k + 2], 1.0).item())
+        adam.step()
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+    for name in sides:
+        network = getattr(model, name).nonlinear
+        assert network.gate.abs().min() > 0
+        assert network.buffers["1.num_batches_tracked"] >= 100
+    assert (model.flat.values != start).any()
+
+
+def test_written_step_is_chosen_where_it_exists():
+    assert isinstance(build_step(make_model(Gaussian())), WrittenStep)
+    assert isinstance(build_step(make_model(Bernoulli(), hidden=())), WrittenStep)
