@@ -87,8 +87,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                     None if first else self._optimizer,
                 )
                 if not first:
-                    curve = self.loss_curve_ + fit.outcome.loss_curve
-                    fit = fit._replace(outcome=fit.outcome._replace(loss_curve=curve))
+                    fit = fit._replace(
+                        outcome=fit.outcome._replace(
+                            loss_curve=self.loss_curve_ + fit.outcome.loss_curve,
+                            n_skipped=self.n_skipped_steps_ + fit.outcome.n_skipped,
+                        )
+                    )
                 self._publish(fit, X, weight, None if first else self._moments)
 
     @contextmanager

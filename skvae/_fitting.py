@@ -17,6 +17,7 @@ from skvae._start import Prepared, Units, prepare, set_inputs, write_start
 from skvae._step import build_step
 from skvae.training import (
     Adam,
+    DivergenceError,
     Outcome,
     Rows,
     Schedule,
@@ -299,7 +300,12 @@ def start_model(
     ):
         write_start(model, prepared, start, seed)
         trainer.adam.reset()
-        outcome = trainer.run(schedule)
+        try:
+            outcome = trainer.run(schedule)
+        except DivergenceError:
+            if lead or name != "random":
+                continue  # a start that diverges has lost
+            raise
         if max(outcome.scores) > best:
             best, moved = max(outcome.scores), name != "pca" or outcome.best_epoch > 0
             lead = [t.clone() for t in trainer.state]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,15 +16,35 @@ LOG_2PI = math.log(2.0 * math.pi)
 LOG_VARIANCE_BOUND = 40.0
 
 
+@functools.cache
+def constant(value: float, dtype: torch.dtype) -> Tensor:
+    """``value`` as a 0-d tensor: on a small tensor cheaper than the number, on any device."""
+    return torch.tensor(value, dtype=dtype)
+
+
 def soft_bound(raw: Tensor) -> Tensor:
     """Bound a raw log-variance to (-40, 40) by ``40 tanh(raw / 40)``, near the identity at 0."""
     return torch.tanh(raw / LOG_VARIANCE_BOUND) * LOG_VARIANCE_BOUND
 
 
-def soft_bound_vjp(raw: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``soft_bound(raw)`` and its derivative, elementwise."""
-    t = torch.tanh(raw / LOG_VARIANCE_BOUND)
-    return t * LOG_VARIANCE_BOUND, torch.addcmul(torch.ones_like(t), t, t, value=-1.0)
+def soft_bound_vjp(raw: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Return ``soft_bound(raw)`` and its pullback."""
+    t = raw * (1.0 / LOG_VARIANCE_BOUND)
+    np.tanh(t, out=t)
+
+    def pull(d: np.ndarray) -> np.ndarray:
+        return d - d * t * t
+
+    return t * LOG_VARIANCE_BOUND, pull
+
+
+def logistic(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)) by the hyperbolic tangent, which does not overflow."""
+    y = np.multiply(x, 0.5)
+    np.tanh(y, out=y)
+    y *= 0.5
+    y += 0.5
+    return y
 
 
 def soft_bound_inverse(log_variance: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._vjp import Shape, bind
+from skvae._vjp import Shape, bind, shared_arrays
 from skvae.likelihoods import Likelihood
 from skvae.nn import MLP, Module, ModuleFactory, Network
 from skvae.objectives import ELBO, closed_form_kl
@@ -36,11 +36,11 @@ class Shared:
     def __init__(self, shapes: Sequence[Shape]) -> None:
         self.shapes = shapes
         self.params: Sequence[Tensor] = []
-        self.grads: Sequence[Tensor] = []
 
     def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
         """Take the views."""
-        self.params, self.grads = params, grads
+        self.params = params
+        self.arrays, self.grad_arrays = shared_arrays(params), shared_arrays(grads)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass x on: the likelihood reads the parameters itself."""

@@ -164,11 +164,6 @@ def resolve_n_components(n_components: Any, spectrum: Spectrum) -> int:
     if n_components is None:
         return spectrum.n_directions
     if n_components == "mle":
-        if spectrum.n_samples < len(spectrum.vectors):
-            raise ValueError(
-                "n_components='mle' needs at least as many rows as features. "
-                f"Got {round(spectrum.n_samples)} rows and {len(spectrum.vectors)} features."
-            )
         values = np.zeros(spectrum.n_directions)
         values[: len(spectrum.eigenvalues)] = spectrum.eigenvalues
         return max(1, infer_dimension(values, round(spectrum.n_samples)))
@@ -283,6 +278,12 @@ def prepare(
         As in PCA.
     """
     moments = weighted_moments(X, weight)
+    count = max(moments.total_weight, float(X.shape[0]))
+    if n_components == "mle" and count < X.shape[1]:
+        raise ValueError(
+            "n_components='mle' needs at least as many rows as features. "
+            f"Got {round(count)} rows and {X.shape[1]} features."
+        )
     shift, scale = likelihood.working_units(moments.mean, moments.variance)
     mean = (moments.mean - shift) / scale
     response = likelihood.working_response(mean)
@@ -290,7 +291,6 @@ def prepare(
     centre, factor = moments.mean, 1.0 / (scale * response.root)
     spectrum = principal_spectrum(X, weight, moments, centre, factor, wanted)
     k = resolve_n_components(n_components, spectrum)
-    count = max(moments.total_weight, float(X.shape[0]))
     units = Units(
         mean=moments.mean,
         total_variance=float(moments.variance.sum() * count / (count - 1.0)),

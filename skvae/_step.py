@@ -1,13 +1,15 @@
 """One training step: written out or composed. ``build_step`` is the one place that chooses.
 
 Both minimise ``-sum_i w_i bound_i / rows + alpha / 2 |W|^2 / n`` and leave its gradient in the
-flat buffer; where both exist they are equal, which a test holds in float64.
+flat buffer; where both exist they are equal, which a test holds in float64. The loss that they
+return leaves the penalty out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +49,7 @@ class ComposedStep:
 
 
 class WrittenStep:
-    """The same by hand: encoder, latent, decoder and likelihood, then their pullbacks.
+    """The same by hand and in NumPy: encoder, latent, decoder and likelihood, then their pullbacks.
 
     Parameters
     ----------
@@ -64,31 +66,43 @@ class WrittenStep:
         latent = written_latent(model.posterior, model.prior)
         assert latent is not None
         self.latent = latent
+        self.equal: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+
+    def gradients(self, batch: Batch, draws: int) -> tuple[np.ndarray, np.ndarray]:
+        """d loss / d log p = -w / (rows draws), of shape (draws, rows), and w / rows, (rows,)."""
+        rows = len(batch.inputs)
+        if batch.weight is not None:
+            share = batch.weight.numpy() / rows
+            return np.tile(share / -draws, (draws, 1)), share
+        if (draws, rows) not in self.equal:
+            share = np.full(rows, 1.0 / rows, dtype=batch.inputs.numpy().dtype)
+            self.equal[draws, rows] = np.tile(share / -draws, (draws, 1)), share
+        return self.equal[draws, rows]
 
     @torch.no_grad()
+    @np.errstate(all="ignore")
     def __call__(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
         """Write the gradient of the loss to the flat buffer and return the loss, a 0-d tensor."""
         model = self.model
-        model.flat.grads.zero_()
-        raw_z, pull_encoder = model.encoder.vjp(batch.inputs)
-        z, kl, pull_latent = self.latent(raw_z, eps)
-        draws, rows, _ = z.shape
-        raw_x, pull_decoder = model.decoder.vjp(z.view(draws * rows, -1))
+        raw_z, pull_encoder = model.encoder.vjp(batch.inputs.numpy())
+        z, kl, pull_latent = self.latent(raw_z, eps.numpy())
+        draws, rows, k = z.shape
+        raw_x, pull_decoder = model.decoder.vjp(z.reshape(draws * rows, k))
         log_p, pull_likelihood = model.likelihood.log_prob_vjp(
-            raw_x.view(draws, rows, -1),
-            batch.target,
-            batch.observed,
-            model.shared.params,
-            model.shared.grads,
+            raw_x.reshape(draws, rows, -1),
+            batch.target.numpy(),
+            None if batch.observed is None else batch.observed.numpy(),
+            model.shared.arrays,
+            model.shared.grad_arrays,
         )
-        weight = batch.weight if batch.weight is not None else torch.ones_like(kl)
-        loss = -(model.objective.rows(log_p, kl, beta) @ weight) / rows
-        # d loss / d log_p = -w / (rows draws); d loss / d kl = beta w / rows
-        d_raw_x = pull_likelihood((weight / (-rows * draws)).expand(draws, rows))
-        d_z = pull_decoder(d_raw_x.view(draws * rows, -1))
-        pull_encoder(pull_latent(d_z.view_as(z), weight * (beta / rows)))
+        d_log_p, share = self.gradients(batch, draws)
+        d_kl = share * float(beta)
+        loss = np.vdot(log_p, d_log_p) + np.vdot(kl, d_kl)
+        d_raw_x = pull_likelihood(d_log_p).reshape(draws * rows, -1)
+        d_z = pull_decoder(d_raw_x).reshape(z.shape)
+        pull_encoder(pull_latent(d_z, d_kl))
         add_penalty(model, self.penalty)
-        return loss
+        return torch.tensor(loss)
 
 
 def add_penalty(model: Model, penalty: float) -> None:
@@ -100,9 +114,10 @@ def add_penalty(model: Model, penalty: float) -> None:
 
 
 def build_step(model: Model, penalty: float = 0.0) -> Step:
-    """Choose the written-out step where every part states its pullback, else the composed one."""
+    """Choose the written-out step on a CPU where every part states its pullback, else the composed one."""
     written = (
-        all(network.is_written for network in model.networks)
+        model.flat.values.device.type == "cpu"
+        and all(network.is_written for network in model.networks)
         and written_latent(model.posterior, model.prior) is not None
         and type(model.objective) is ELBO
     )

@@ -1,9 +1,14 @@
 """Blocks, their pullbacks, and the one flat buffer that their parameters live in.
 
-A block is *defined* by ``forward(x)``, plain torch that autograd can differentiate. A block that
-stands on everybody's path also states its pullback: ``y, pull = block.vjp(x)``, where
-``dx = pull(dy)`` adds the gradients of the parameters to the flat buffer and returns the gradient
-of the input. A test holds each pullback against autograd.
+A block is *defined* by ``forward(x)``, plain torch that autograd can differentiate, on any device. A
+block that stands on everybody's path also states its pullback, in NumPy: ``y, pull =
+block.vjp(x)``, where ``dx = pull(dy)`` writes the gradients of the parameters to the flat buffer
+and returns the gradient of the input. On the CPU both see the same memory. NumPy it is because a
+table's step is some sixty operations on a few thousand numbers each, and there a call costs more
+than its arithmetic: NumPy's costs a quarter of torch's.
+
+A pullback writes rather than adds, for a step uses each block once, and it may overwrite ``dy`` and
+what the forward pass left. A test holds each against autograd.
 """
 
 from __future__ import annotations
@@ -12,11 +17,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 # The gradient of the output in, that of the input out; None where nobody asks for it.
-Pullback = Callable[[Tensor], Any]
+Pullback = Callable[[np.ndarray], Any]
 Shape = tuple[int, ...]
 
 # 64 bytes of float32: every view starts on a cache line, where BLAS and SIMD loads want it.
@@ -35,6 +41,11 @@ class Block(Protocol):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x``, in plain torch."""
+
+
+def shared_arrays(tensors: Iterable[Tensor]) -> list[Any]:
+    """Arrays in the memory of ``tensors``; None for each on a device, where nobody pulls back."""
+    return [t.detach().numpy() if t.device.type == "cpu" else None for t in tensors]
 
 
 class FlatParameters:

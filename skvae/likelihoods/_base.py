@@ -79,13 +79,16 @@ class Likelihood(BaseEstimator):
     @abstractmethod
     def log_prob_vjp(
         self,
-        raw: Tensor,
-        target: Tensor,
-        observed: Tensor | None,
-        parameters: Sequence[Tensor],
-        grads: Sequence[Tensor],
-    ) -> tuple[Tensor, Pullback]:
-        """``log_prob`` and its pullback, from (draws, rows) to the gradient of ``raw``."""
+        raw: np.ndarray,
+        target: np.ndarray,
+        observed: np.ndarray | None,
+        parameters: Sequence[np.ndarray],
+        grads: Sequence[np.ndarray],
+    ) -> tuple[np.ndarray, Pullback]:
+        """``log_prob`` of arrays and its pullback, from (draws, rows) to the gradient of ``raw``.
+
+        The pullback writes the gradients of the shared parameters to ``grads``.
+        """
 
     @abstractmethod
     def mean(self, raw: Tensor) -> Tensor:

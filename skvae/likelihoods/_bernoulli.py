@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skvae._math import logistic
 from skvae._vjp import Pullback
 from skvae.likelihoods._base import Likelihood, WorkingResponse
 
@@ -62,21 +63,34 @@ class Bernoulli(Likelihood):
 
     def log_prob_vjp(
         self,
-        raw: Tensor,
-        target: Tensor,
-        observed: Tensor | None,
-        parameters: Sequence[Tensor],
-        grads: Sequence[Tensor],
-    ) -> tuple[Tensor, Pullback]:
-        """``log_prob`` and its pullback: d log p / d logit = x - p."""
+        raw: np.ndarray,
+        target: np.ndarray,
+        observed: np.ndarray | None,
+        parameters: Sequence[np.ndarray],
+        grads: Sequence[np.ndarray],
+    ) -> tuple[np.ndarray, Pullback]:
+        """``log_prob`` of arrays and its pullback: d log p / d logit = x - p.
 
-        def pull(d: Tensor) -> Tensor:
-            residual = target - torch.sigmoid(raw)
+        With e = exp(-|logit|): log p(x) = x logit - max(logit, 0) - log(1 + e).
+        """
+        cells = np.abs(raw)
+        np.negative(cells, out=cells)
+        np.exp(cells, out=cells)
+        cells += 1.0
+        np.log(cells, out=cells)
+        np.subtract(target * raw, cells, out=cells)
+        cells -= np.maximum(raw, 0.0)
+        if observed is not None:
+            cells *= observed
+
+        def pull(d: np.ndarray) -> np.ndarray:
+            residual = np.subtract(target, logistic(raw), out=cells)
             if observed is not None:
-                residual.mul_(observed)
-            return residual.mul_(d.unsqueeze(-1))
+                residual *= observed
+            residual *= d[..., None]
+            return residual
 
-        return self.log_prob(raw, target, observed, parameters), pull
+        return np.add.reduce(cells, -1), pull
 
     def mean(self, raw: Tensor) -> Tensor:
         """Probability of a one."""

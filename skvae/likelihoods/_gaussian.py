@@ -87,38 +87,41 @@ class Gaussian(Likelihood):
 
     def log_prob_vjp(
         self,
-        raw: Tensor,
-        target: Tensor,
-        observed: Tensor | None,
-        parameters: Sequence[Tensor],
-        grads: Sequence[Tensor],
-    ) -> tuple[Tensor, Pullback]:
+        raw: np.ndarray,
+        target: np.ndarray,
+        observed: np.ndarray | None,
+        parameters: Sequence[np.ndarray],
+        grads: Sequence[np.ndarray],
+    ) -> tuple[np.ndarray, Pullback]:
         """``log_prob`` and its pullback.
 
         With r = x - m: d log p / d m = r / s^2 and d log p / d log s^2 = (r^2 / s^2 - 1) / 2 for
         each observed cell; the latter is summed over what shares the noise.
         """
-        log_variance, slope = soft_bound_vjp(parameters[0])
+        log_variance, pull_noise = soft_bound_vjp(parameters[0])
         n_features = target.shape[-1]
         residual = target - raw
         if observed is not None:
-            residual.mul_(observed)
-        whitened = residual * (-log_variance).exp()  # r / s^2
-        squares = residual.mul_(whitened)  # r^2 / s^2
-        constant = log_variance + LOG_2PI
+            residual *= observed
+        whitened = residual * np.exp(-log_variance)  # r / s^2
+        residual *= whitened  # r^2 / s^2
+        distance = np.add.reduce(residual, -1)
+        normaliser = log_variance + LOG_2PI
         if observed is None:
-            total = constant.sum() * (n_features / len(constant))
+            total = normaliser.sum() * (n_features / len(normaliser))
         else:
-            total = observed @ constant.expand(n_features)
-        log_p = squares.sum(-1).add_(total).mul_(-0.5)
+            total = observed @ np.resize(normaliser, n_features)
+        log_p = -0.5 * (distance + total)
 
-        def pull(d: Tensor) -> Tensor:
-            rows = d.reshape(-1)
-            count = d.sum() if observed is None else d.sum(0) @ observed
-            d_noise = (rows @ squares.view(-1, n_features)).sub_(count).mul_(0.5)
-            d_noise = d_noise if self.noise == "feature" else d_noise.sum()
-            grads[0].addcmul_(slope, d_noise.expand_as(slope))
-            return whitened.mul_(d.unsqueeze(-1))
+        def pull(d: np.ndarray) -> np.ndarray:
+            if self.noise == "feature":
+                count = d.sum() if observed is None else d.sum(0) @ observed
+                d_noise = d.reshape(-1) @ residual.reshape(-1, n_features) - count
+            else:
+                n_observed = n_features if observed is None else observed.sum(1)
+                d_noise = np.vdot(d, distance - n_observed)
+            grads[0][:] = pull_noise(0.5 * d_noise)
+            return np.multiply(whitened, d[..., None], out=whitened)
 
         return log_p, pull
 

@@ -7,11 +7,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skvae._vjp import Pullback
+from skvae._vjp import Pullback, shared_arrays
 from skvae.nn._activations import ACTIVATIONS
 
 
@@ -38,6 +39,7 @@ class Dense:
         """Take the views of W and b."""
         self.weight, self.bias = params
         self.d_weight, self.d_bias = grads
+        self.arrays = shared_arrays([*params, *grads])
 
     def start(self, generator: torch.Generator) -> None:
         """Draw W by Glorot and Bengio (2010), eq. 16, and set b to zero."""
@@ -58,17 +60,18 @@ class Dense:
         """Map x of shape (rows, n_in) to (rows, n_out)."""
         return self.activation.forward(F.linear(x, self.weight, self.bias))
 
-    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+    def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
         """Map x and return the pullback."""
-        act = self.activation
-        pre = torch.addmm(self.bias, x, self.weight.t())
-        y = act.forward(pre) if act.in_place is None else act.in_place(pre)
+        weight, bias, d_weight, d_bias = self.arrays
+        y = x @ weight.T
+        y += bias
+        y, kept = self.activation.written(y)
 
-        def pull(dy: Tensor) -> Tensor | None:
-            dy = act.backward(dy, pre, y)
-            self.d_weight.addmm_(dy.t(), x)
-            self.d_bias.add_(dy.sum(0))
-            return torch.mm(dy, self.weight) if self.input_gradient else None
+        def pull(dy: np.ndarray) -> np.ndarray | None:
+            dy = self.activation.pullback(dy, kept)
+            np.matmul(dy.T, x, out=d_weight)
+            np.add.reduce(dy, 0, out=d_bias)
+            return dy @ weight if self.input_gradient else None
 
         return y, pull
 
@@ -151,14 +154,14 @@ class MLP:
             x = layer.forward(x)
         return x
 
-    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+    def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
         """Map x and return the pullback."""
         pulls = []
         for layer in self.layers:
             x, pull = layer.vjp(x)
             pulls.append(pull)
 
-        def pull_all(d: Any) -> Tensor | None:
+        def pull_all(d: Any) -> np.ndarray | None:
             for pull in reversed(pulls):
                 d = pull(d)
             return d
@@ -181,7 +184,7 @@ class Constant:
     def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
         """Take the view of b."""
         (self.bias,) = params
-        (self.d_bias,) = grads
+        self.arrays = shared_arrays([*params, *grads])
 
     def start(self, generator: torch.Generator) -> None:
         """Set b to zero; nothing is drawn."""
@@ -196,10 +199,11 @@ class Constant:
         """Repeat b for every row of x."""
         return self.bias.expand(len(x), -1)
 
-    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+    def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
         """Repeat b, in memory of its own, and return the pullback."""
+        bias, d_bias = self.arrays
 
-        def pull(dy: Tensor) -> None:
-            self.d_bias.add_(dy.sum(0))
+        def pull(dy: np.ndarray) -> None:
+            np.add.reduce(dy, 0, out=d_bias)
 
-        return self.forward(x).clone(), pull
+        return np.tile(bias, (len(x), 1)), pull

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._vjp import Pullback
+from skvae._vjp import Pullback, shared_arrays
 from skvae.nn._dense import MLP
 from skvae.nn._module import Module
 
@@ -52,38 +53,38 @@ class Network:
 
     def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
         """Take the view of A and hand the nonlinear path its own."""
-        self.linear, self.d_linear = params[0], grads[0]
+        self.linear = params[0]
+        self.arrays = shared_arrays([params[0], grads[0]])
         self.nonlinear.bind(params[1:], grads[1:])
-
-    def _inputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        centred = x if self.shift is None else x - self.shift
-        return centred, centred if self.scale is None else centred * self.scale
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x of shape (rows, n_in) to (rows, n_out)."""
-        centred, scaled = self._inputs(x)
-        raw = self.nonlinear.forward(scaled)
+        centred = x if self.shift is None else x - self.shift
+        raw = self.nonlinear.forward(centred if self.scale is None else centred * self.scale)
         linear = centred @ self.linear.t()
         if self.n_linear == raw.shape[1]:
             return raw + linear
         return torch.cat([raw[:, : self.n_linear] + linear, raw[:, self.n_linear :]], 1)
 
-    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+    def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
         """Map x and return the pullback, which is right where shift and scale are None.
 
         Both are constants of the encoder, whose input needs no gradient.
         """
-        centred, scaled = self._inputs(x)
+        linear, d_linear = self.arrays
+        centred = x if self.shift is None else x - self.shift.numpy()
+        scaled = centred if self.scale is None else centred * self.scale.numpy()
         raw, pull_nonlinear = self.nonlinear.vjp(scaled)  # type: ignore[union-attr]
-        raw[:, : self.n_linear].addmm_(centred, self.linear.t())
+        raw[:, : self.n_linear] += centred @ linear.T
 
-        def pull(dy: Tensor) -> Tensor | None:
-            dx = pull_nonlinear(dy)
+        def pull(dy: np.ndarray) -> np.ndarray | None:
+            # The nonlinear path may overwrite dy.
             d_path = dy[:, : self.n_linear]
-            self.d_linear.addmm_(d_path.t(), centred)
-            if not self.input_gradient:
-                return None
-            d_linear = torch.mm(d_path, self.linear)
-            return d_linear if dx is None else dx.add_(d_linear)
+            np.matmul(d_path.T, centred, out=d_linear)
+            dx = d_path @ linear if self.input_gradient else None
+            d_nonlinear = pull_nonlinear(dy)
+            if dx is not None and d_nonlinear is not None:
+                dx += d_nonlinear
+            return dx
 
         return raw, pull

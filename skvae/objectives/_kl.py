@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from skvae._math import soft_bound_vjp
 from skvae.posteriors import DiagonalNormal, Normal
 from skvae.priors import StandardNormal
 
-KLPullback = Callable[[Tensor, Tensor], Tensor]
+KLPullback = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _closed_forms: dict[tuple[type, type], Callable[..., Tensor]] = {}
-_written: dict[tuple[type, type], Callable[..., tuple[Tensor, Tensor, KLPullback]]] = {}
+_written: dict[tuple[type, type], Callable[..., tuple[np.ndarray, np.ndarray, KLPullback]]] = {}
 
 
 def register(
@@ -42,7 +42,7 @@ def closed_form_kl(posterior: object, prior: object) -> Callable[..., Tensor] | 
 
 def written_latent(
     posterior: object, prior: object
-) -> Callable[..., tuple[Tensor, Tensor, KLPullback]] | None:
+) -> Callable[..., tuple[np.ndarray, np.ndarray, KLPullback]] | None:
     """Find ``latent(raw, eps) -> z, kl, pull(dz, d_kl)`` for this pair."""
     return _written.get((type(posterior), type(prior)))
 
@@ -54,7 +54,9 @@ def diagonal_normal_kl(q: Normal, prior: StandardNormal) -> Tensor:
 
 
 @register(_written, DiagonalNormal, StandardNormal)
-def diagonal_normal_latent(raw: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, KLPullback]:
+def diagonal_normal_latent(
+    raw: np.ndarray, eps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, KLPullback]:
     """Draw z and give the KL of each row, with the pullback of both.
 
     With z = m + s eps and v = s^2 = exp(l): dz/dm = 1, dz/dl = s eps / 2, dKL/dm = m,
@@ -62,35 +64,42 @@ def diagonal_normal_latent(raw: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, KL
 
     Parameters
     ----------
-    raw : Tensor of shape (rows, 2 n_components)
+    raw : ndarray of shape (rows, 2 n_components)
         The encoder's output.
-    eps : Tensor of shape (draws, rows, n_components)
+    eps : ndarray of shape (draws, rows, n_components)
         Standard normal draws.
 
     Returns
     -------
-    z : Tensor of shape (draws, rows, n_components)
+    z : ndarray of shape (draws, rows, n_components)
         Draws of the latents.
-    kl : Tensor of shape (rows,)
+    kl : ndarray of shape (rows,)
         KL to the prior.
     pull : callable
         ``pull(dz, d_kl)``, with d_kl of shape (rows,), gives the gradient of ``raw``.
     """
-    mean, raw_log_variance = raw.chunk(2, 1)
-    log_variance, slope = soft_bound_vjp(raw_log_variance)
-    std = (0.5 * log_variance).exp()
+    k = raw.shape[1] // 2
+    mean = raw[:, :k]
+    log_variance, pull_bound = soft_bound_vjp(raw[:, k:])
+    std = np.exp(0.5 * log_variance)
     noise = std * eps
     z = noise + mean
-    excess = std.square().sub_(1.0)  # v - 1
-    kl = torch.addcmul(excess, mean, mean).sub_(log_variance).sum(1).mul_(0.5)
+    excess = std * std
+    excess -= 1.0  # v - 1
+    terms = mean * mean
+    terms += excess
+    terms -= log_variance
+    kl = 0.5 * np.add.reduce(terms, 1)
 
-    def pull(dz: Tensor, d_kl: Tensor) -> Tensor:
-        d_raw = torch.empty_like(raw)
-        d_mean, d_log_variance = d_raw.chunk(2, 1)
-        column = d_kl.unsqueeze(1)
-        torch.addcmul(dz.sum(0), mean, column, out=d_mean)
-        torch.mul(excess, column, out=d_log_variance)
-        d_log_variance.add_(noise.mul_(dz).sum(0)).mul_(slope).mul_(0.5)
+    def pull(dz: np.ndarray, d_kl: np.ndarray) -> np.ndarray:
+        d_raw = np.empty_like(raw)
+        column = d_kl[:, None]
+        np.multiply(mean, column, out=d_raw[:, :k])
+        d_raw[:, :k] += np.add.reduce(dz, 0)
+        np.multiply(noise, dz, out=noise)
+        np.multiply(excess, column, out=excess)
+        np.add(excess, np.add.reduce(noise, 0), out=excess)
+        np.multiply(pull_bound(excess), 0.5, out=d_raw[:, k:])
         return d_raw
 
     return z, kl, pull

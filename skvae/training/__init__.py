@@ -2,12 +2,13 @@
 
 from skvae.training._adam import Adam
 from skvae.training._device import available_devices, limit_threads, resolve_device
-from skvae.training._loop import Outcome, Schedule, train
+from skvae.training._loop import DivergenceError, Outcome, Schedule, train
 from skvae.training._rows import Batch, Moments, Rows, blocks, weighted_moments
 
 __all__ = [
     "Adam",
     "Batch",
+    "DivergenceError",
     "Moments",
     "Outcome",
     "Rows",

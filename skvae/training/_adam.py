@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from skvae._math import constant
 from skvae._vjp import FlatParameters
 
 # Added to the root of the second moment. At the PCA start some gradients are zero but for rounding;
 # Adam's customary 1e-8 would blow that up to steps.
 _EPSILON = 1e-6
+
+_TINY = torch.finfo(torch.float32).tiny
 
 # A gradient longer than this many times its running mean is shortened to it.
 _CLIP = 5.0
@@ -55,29 +58,30 @@ class Adam:
 
     def reset(self) -> None:
         """Forget all past gradients."""
-        for tensor in self.state.values():
+        for tensor in (*self.state.values(), self.n_skipped):
             tensor.zero_()
 
     @torch.no_grad()
     def step(self) -> None:
         """Update the parameters with the gradient in the flat buffer."""
+        zero, tiny = (constant(value, torch.float32) for value in (0.0, _TINY))
         norm = torch.linalg.vector_norm(self.flat.grads).float()
-        found_inf = torch.isfinite(norm).logical_not_().float()
+        found_inf = norm.sub(norm).ne_(zero)  # inf - inf is NaN, which differs from zero
         self.n_skipped.add_(found_inf)
         # The running mean takes in the clipped norm, so that one outlier does not raise it; at the
         # first step it is the norm itself.
-        typical = torch.where(self.typical_norm > 0.0, self.typical_norm, norm)
-        clipped = torch.minimum(norm, typical * _CLIP)
-        self.typical_norm.copy_(
-            torch.where(found_inf > 0.0, self.typical_norm, typical.lerp(clipped, 0.02))
-        )
+        typical = torch.where(self.typical_norm > zero, self.typical_norm, norm)
+        clipped = torch.minimum(norm, typical * constant(_CLIP, torch.float32))
+        following = typical.lerp(clipped, 0.02)
+        torch.where(found_inf > zero, self.typical_norm, following, out=self.typical_norm)
+        self.count.add_(constant(1.0, torch.float32)).sub_(found_inf)
         torch._fused_adam_(
             [self.flat.values],
             [self.flat.grads],
             [self.first],
             [self.second],
             [],
-            [self.count.add_(1.0 - found_inf)],
+            [self.count],
             lr=self.learning_rate,
             beta1=0.9,
             beta2=0.999,
@@ -85,6 +89,7 @@ class Adam:
             eps=_EPSILON,
             amsgrad=False,
             maximize=False,
-            grad_scale=(norm / clipped.clamp_min(torch.finfo(torch.float32).tiny)).clamp_min(1.0),
+            # 1 where nothing is clipped; also where both are zero, for tiny is then in both.
+            grad_scale=norm.add_(tiny).div_(clipped.add_(tiny)),
             found_inf=found_inf,
         )

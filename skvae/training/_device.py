@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,7 +12,7 @@ from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
 # Multiply-adds of a step below which a second thread costs more than it brings.
-_THREADED_WORK = 2e7
+_THREADED_WORK = 2e8
 
 # Multiply-adds of a step above which a GPU is worth its launches: a step is some hundred kernels
 # of about 5 microseconds, in which two CPU cores do about this much.
@@ -65,9 +66,36 @@ def _controller() -> Any:
     return ThreadpoolController()
 
 
+class _OneThread:
+    """One thread while anybody is inside: fits may overlap in the threads of one process.
+
+    The first one in sets the limit and the last one out restores what was before.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.n_inside = 0
+        self.limiter: Any = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.n_inside == 0:
+                self.limiter = _controller().limit(limits=1)
+            self.n_inside += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self.lock:
+            self.n_inside -= 1
+            if self.n_inside == 0:
+                self.limiter.restore_original_limits()
+
+
+_one_thread = _OneThread()
+
+
 def limit_threads(work: float) -> AbstractContextManager[Any]:
     """Hold BLAS and torch to one thread inside the context where a step is small.
 
     Then its bits do not depend on the number of threads at hand either.
     """
-    return _controller().limit(limits=1) if work < _THREADED_WORK else nullcontext()
+    return _one_thread if work < _THREADED_WORK else nullcontext()

@@ -12,6 +12,10 @@ from torch import Tensor
 from skvae.training._adam import Adam
 
 
+class DivergenceError(ValueError):
+    """No step of an epoch had a finite gradient."""
+
+
 class Schedule(NamedTuple):
     """How long to train and how fast.
 
@@ -99,7 +103,7 @@ def train(
 
     Raises
     ------
-    ValueError
+    DivergenceError
         If no step of an epoch had a finite gradient.
     """
     scores = [] if evaluate is None else [evaluate()]
@@ -144,7 +148,7 @@ def _run_epoch(
     n_steps: int,
     epoch: int,
 ) -> float:
-    total = torch.zeros((), dtype=torch.float64, device=adam.learning_rate.device)
+    losses = []
     skipped = adam.n_skipped.clone()
     for k, loss in enumerate(take_epoch()):
         progress = (epoch - 1 + k / n_steps) / schedule.max_iter * schedule.annealed
@@ -152,12 +156,12 @@ def _run_epoch(
             schedule.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
         )
         adam.step()
-        total += loss.nan_to_num(0.0, 0.0, 0.0)
+        losses.append(loss)
     n_finite = n_steps - int((adam.n_skipped - skipped).item())
     if n_finite == 0:
-        raise ValueError(
+        raise DivergenceError(
             f"Training diverged: in epoch {epoch} none of {n_steps} steps had a finite gradient. "
             f"Scale X (StandardScaler), or lower learning_rate_init "
             f"(now {schedule.learning_rate_init:g})."
         )
-    return total.item() / n_finite
+    return torch.stack(losses).double().nan_to_num(0.0, 0.0, 0.0).sum().item() / n_finite
