@@ -106,7 +106,7 @@ class Trainer:
         shape = (draws, rows, self.model.n_components)
         return torch.randn(shape, generator=self.generator).to(self.rows.device, self.rows.dtype)
 
-    def epoch(self) -> Iterator[Tensor]:
+    def epoch(self) -> Iterator[Tensor | float]:
         """Go through the training rows once; yield each step's loss."""
         self.model.train(True)
         for batch in self.rows.epoch(self.batch_size, self.generator):
@@ -239,12 +239,12 @@ def fit_model(
 
     trainer = Trainer(model, rows(kept), None if held is None else rows(held), plan, seed)
     moved = prepared is None or start_model(trainer, prepared, architecture, seed)
-    at_pca = prepared is not None and not moved
-    unjudged = at_pca and held is None and fraction is not None  # too few rows to hold any out
+    # With too few rows to hold any out, nothing could justify leaving the start.
+    unjudged = not moved and held is None and fraction is not None
     stay = unjudged or trainer.interrupted
-    first = trainer.held_out_bounds() if held is not None else None
+    first = None if held is None else trainer.held_out_bounds()
     outcome = trainer.run(plan.schedule._replace(max_iter=0) if stay else plan.schedule)
-    if at_pca and held is not None and not gained(trainer, first):
+    if prepared is not None and not moved and first is not None and not gained(trainer, first):
         # PCA itself is best: nothing is left to hold out rows for.
         outcome = outcome._replace(best_epoch=0)
         prepared = prepare(X, weight, architecture.likelihood, prepared.n_components)
@@ -292,7 +292,8 @@ def start_model(
         return init == "random"
     schedule = trainer.plan.schedule
     schedule = schedule._replace(max_iter=max(1, round(_RACE_SHARE * schedule.max_iter)))
-    lead, best, moved = [], -math.inf, False
+    lead: list[Tensor] = []
+    best, moved = -math.inf, False
     for name, start in (
         ("pca", prepared.start()),
         ("leading", prepared.start(max(1, k // 5))),

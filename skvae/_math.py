@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 
@@ -14,12 +13,6 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 #: Log-variances live in (-40, 40): a standard deviation from 2e-9 to 5e8 in working units.
 LOG_VARIANCE_BOUND = 40.0
-
-
-@functools.cache
-def constant(value: float, dtype: torch.dtype) -> Tensor:
-    """``value`` as a 0-d tensor: on a small tensor cheaper than the number, on any device."""
-    return torch.tensor(value, dtype=dtype)
 
 
 def soft_bound(raw: Tensor) -> Tensor:

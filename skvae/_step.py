@@ -17,7 +17,8 @@ from skvae._model import Model
 from skvae.objectives import ELBO, written_latent
 from skvae.training import Batch
 
-Step = Callable[[Batch, Tensor, "Tensor | float"], Tensor]
+# Of batch, noise and beta. The composed step's loss is a tensor, which nobody waits for.
+Step = Callable[[Batch, Tensor, "Tensor | float"], "Tensor | float"]
 
 
 class ComposedStep:
@@ -79,10 +80,9 @@ class WrittenStep:
             self.equal[draws, rows] = np.tile(share / -draws, (draws, 1)), share
         return self.equal[draws, rows]
 
-    @torch.no_grad()
     @np.errstate(all="ignore")
-    def __call__(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
-        """Write the gradient of the loss to the flat buffer and return the loss, a 0-d tensor."""
+    def __call__(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> float:
+        """Write the gradient of the loss to the flat buffer and return the loss."""
         model = self.model
         raw_z, pull_encoder = model.encoder.vjp(batch.inputs.numpy())
         z, kl, pull_latent = self.latent(raw_z, eps.numpy())
@@ -102,7 +102,7 @@ class WrittenStep:
         d_z = pull_decoder(d_raw_x).reshape(z.shape)
         pull_encoder(pull_latent(d_z, d_kl))
         add_penalty(model, self.penalty)
-        return torch.tensor(loss)
+        return float(loss)
 
 
 def add_penalty(model: Model, penalty: float) -> None:
@@ -114,7 +114,7 @@ def add_penalty(model: Model, penalty: float) -> None:
 
 
 def build_step(model: Model, penalty: float = 0.0) -> Step:
-    """Choose the written-out step on a CPU where every part states its pullback, else the composed one."""
+    """Choose the written-out step on a CPU, if every part states a pullback, else the composed."""
     written = (
         model.flat.values.device.type == "cpu"
         and all(network.is_written for network in model.networks)

@@ -39,10 +39,10 @@ class VariationalAutoencoder(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, float in (0, 1), "mle" or None, default=2
-        Number of latents; two can be drawn. As in PCA, a float is the share of variance to explain, "mle" is Minka's
-        choice and None is ``min(n_samples, n_features)``; all three are read off the start's
-        spectrum. An int may exceed the number of features; what the data cannot fill starts at the
-        prior.
+        Number of latents; two can be drawn. As in PCA, a float is the share of variance to
+        explain, "mle" is Minka's choice and None is ``min(n_samples, n_features)``; all three are
+        read off the start's spectrum. An int may exceed the number of features; what the data
+        cannot fill starts at the prior.
     hidden_layer_sizes : int or array-like of int, default=(256,)
         Widths of the encoder's hidden layers; the decoder has them in reverse. The linear path
         leaves little for more than one layer to do on a table. ``()`` is the linear model.

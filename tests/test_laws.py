@@ -239,7 +239,7 @@ def test_written_step_is_composed_step(activation, likelihood, hidden):
             for view in model.flat.grad_views:
                 view.fill_(torch.nan)  # what an earlier step left is of no account
             loss = step(batch, eps, torch.tensor(beta, dtype=torch.float64))
-            results.append((loss, model.flat.grads.clone()))
+            results.append((torch.as_tensor(loss).double(), model.flat.grads.clone()))
         close(*results)
 
 
@@ -295,8 +295,8 @@ def test_step_is_the_naive_loss_and_its_slope(activation, likelihood, hidden, pl
     batch = make_batch(weighted=not plain, masked=not plain)
     beta, penalty, draws = (1.0, 0.0, 1) if plain else (2.5, 0.3, 3)
     eps = normal(draws, N_ROWS, N_LATENTS, seed=7)
-    loss = build_step(model, penalty)(batch, eps, beta)
-    np.testing.assert_allclose(loss.item(), naive_loss(model, batch, eps, beta), rtol=1e-10)
+    loss = float(build_step(model, penalty)(batch, eps, beta))
+    np.testing.assert_allclose(loss, naive_loss(model, batch, eps, beta), rtol=1e-10)
 
     start, direction = model.flat.values.clone(), torch.zeros_like(model.flat.values)
     for seed in range(3):
@@ -309,7 +309,7 @@ def test_step_is_the_naive_loss_and_its_slope(activation, likelihood, hidden, pl
             ends.append(naive_loss(model, batch, eps, beta) + penalty / 2.0 * squares)
         model.flat.values.copy_(start)
         # Central differences: rounding of the loss over the step, 1e-15 |loss| / 1e-6.
-        tolerance = 1e-7 * max(1.0, abs(loss.item()))
+        tolerance = 1e-7 * max(1.0, abs(loss))
         np.testing.assert_allclose((ends[0] - ends[1]) / (2 * step), slope, 1e-6, tolerance)
 
 

@@ -1,16 +1,23 @@
 """Before its first step the model is PCA."""
 
+import warnings
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from scipy.sparse import csr_array
 from scipy.special import xlogy
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from skvae import VariationalAutoencoder
+from skvae._fitting import Trainer, gained
 from skvae.likelihoods import Gaussian
+from skvae.training import DivergenceError
 
 RAW = {
     "wine": load_wine().data,
@@ -286,3 +293,65 @@ def test_bernoulli_weight_is_a_number_of_rows(X):
     assert_close(weighted.components_, repeated.components_)
     assert_close(weighted.transform(X), repeated.transform(X))
     assert_close(weighted.explained_variance_ratio_, repeated.explained_variance_ratio_)
+
+
+# ------------------------------------------------------------- leaving the start
+
+
+def held_out(bounds, weight=None):
+    """A trainer of which ``gained`` sees the held-out bounds alone."""
+    return SimpleNamespace(held_out_bounds=lambda: np.asarray(bounds), held_out_weight=weight)
+
+
+def test_start_is_left_for_a_gain_that_held_out_rows_prove():
+    first = np.zeros(50)
+    noise = np.random.RandomState(0).standard_normal(50)
+    noise -= noise.mean()
+    error = noise.std(ddof=1) / np.sqrt(50)
+    quantile = scipy.stats.t.ppf(0.9, 49)
+    assert gained(held_out(noise + 1.02 * quantile * error), first)
+    assert not gained(held_out(noise + 0.98 * quantile * error), first)
+    assert not gained(held_out(noise - 1.0), first)
+    assert not gained(held_out(first), first)
+    assert gained(held_out(first + 1.0), first)
+
+
+def test_weighted_rows_prove_a_gain_as_repeated_rows_do_with_their_effective_number():
+    """Rows of almost no weight prove nothing, and equal weights are as none."""
+    first, gain = np.zeros(40), np.r_[np.full(38, 5.0), -1.0, -1.2]
+    assert gained(held_out(gain), first)
+    assert gained(held_out(gain, np.full(40, 3.0)), first)
+    assert not gained(held_out(gain, np.r_[np.full(38, 1e-9), 1.0, 1.0]), first)
+
+
+def test_table_with_too_few_rows_to_hold_any_out_stays_pca():
+    X = load_wine().data[::18]  # 10 rows, of which a tenth is one
+    vae = VariationalAutoencoder(2, random_state=0).fit(X)
+    assert vae.validation_scores_ is None
+    assert vae.score(X) == pytest.approx(PCA(2).fit(X).score(X), rel=1e-6)
+
+
+@pytest.mark.parametrize("n_diverging", [1, 2, 3])
+def test_start_that_diverges_loses_the_race(n_diverging, monkeypatch):
+    """With all three diverging the error is the user's to see."""
+    X = load_digits().data[:200]
+    run, calls = Trainer.run, []
+
+    def first_ones_diverge(self, schedule):
+        calls.append(schedule)
+        if len(calls) <= n_diverging:
+            raise DivergenceError("diverged")
+        return run(self, schedule)
+
+    monkeypatch.setattr("skvae._fitting._RACE_ROWS", 100)
+    monkeypatch.setattr(Trainer, "run", first_ones_diverge)
+    vae = VariationalAutoencoder(16, max_iter=3, random_state=0)
+    if n_diverging == 3:
+        with pytest.raises(DivergenceError):
+            vae.fit(X)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            vae.fit(X)
+        assert len(calls) == 4
+        assert np.isfinite(vae.score(X))

@@ -119,6 +119,20 @@ def test_outlier_counts_as_five_typical_gradients(length):
     assert adam.typical_norm < 1.1
 
 
+def test_device_judges_a_gradient_as_the_cpu_does():
+    """Clipping in 0-d tensors and in numbers, over norms that are typical, wild and not finite."""
+    on_cpu, on_device = make_adam(), make_adam()
+    for norm in [math.nan, 0.0, 2.0, 3.0, 100.0, math.inf, 0.0, 1e-3, 40.0]:
+        skip, scale = on_cpu._judge_number(norm)
+        also_skip, also_scale = on_device._judge_tensor(torch.tensor(norm))
+        assert (skip is not None) == bool(also_skip)
+        if skip is None:
+            assert (1.0 if scale is None else float(scale)) == pytest.approx(float(also_scale))
+        for name in ("count", "typical_norm"):
+            assert float(on_cpu.state[name]) == pytest.approx(float(on_device.state[name]))
+    assert float(on_cpu.n_skipped) == float(on_device.n_skipped) == 2.0
+
+
 def test_threshold_follows_gradients_that_grow():
     adam = make_adam()
     (direction,) = gradients(1, len(adam.flat.values))
@@ -373,3 +387,15 @@ def test_threads_are_limited_where_a_step_is_small_and_given_back(work, inside, 
         except RuntimeError:
             assert fails
         assert torch.get_num_threads() == 2
+
+
+def test_fits_that_overlap_give_the_threads_back_at_the_end():
+    """The first to leave restores nothing while another is inside."""
+    before = torch.get_num_threads()
+    one, other = limit_threads(0.0), limit_threads(0.0)
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert torch.get_num_threads() == 1
+    other.__exit__(None, None, None)
+    assert torch.get_num_threads() == before

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from skvae._math import constant
 from skvae._vjp import FlatParameters
 
 # Added to the root of the second moment. At the PCA start some gradients are zero but for rounding;
@@ -17,13 +18,16 @@ _TINY = torch.finfo(torch.float32).tiny
 # A gradient longer than this many times its running mean is shortened to it.
 _CLIP = 5.0
 
+# What a step's norm weighs in the running mean.
+_MIX = 0.02
+
 
 class Adam:
     """Adam (Kingma and Ba 2015), one fused call for all parameters.
 
     The gradient's norm is clipped at 5 times its own running mean, so the threshold follows the
-    scale of the loss; a step whose gradient is not finite changes nothing and is counted. All of
-    it happens in 0-d tensors, with no number read back.
+    scale of the loss; a step whose gradient is not finite changes nothing and is counted. On a
+    device all of it happens in 0-d tensors, with no number read back.
 
     Parameters
     ----------
@@ -64,17 +68,13 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """Update the parameters with the gradient in the flat buffer."""
-        zero, tiny = (constant(value, torch.float32) for value in (0.0, _TINY))
-        norm = torch.linalg.vector_norm(self.flat.grads).float()
-        found_inf = norm.sub(norm).ne_(zero)  # inf - inf is NaN, which differs from zero
-        self.n_skipped.add_(found_inf)
-        # The running mean takes in the clipped norm, so that one outlier does not raise it; at the
-        # first step it is the norm itself.
-        typical = torch.where(self.typical_norm > zero, self.typical_norm, norm)
-        clipped = torch.minimum(norm, typical * constant(_CLIP, torch.float32))
-        following = typical.lerp(clipped, 0.02)
-        torch.where(found_inf > zero, self.typical_norm, following, out=self.typical_norm)
-        self.count.add_(constant(1.0, torch.float32)).sub_(found_inf)
+        norm = torch.linalg.vector_norm(self.flat.grads)
+        if norm.device.type == "cpu":
+            skip, scale = self._judge_number(norm.item())
+            if skip:
+                return
+        else:
+            skip, scale = self._judge_tensor(norm.float())
         torch._fused_adam_(
             [self.flat.values],
             [self.flat.grads],
@@ -89,7 +89,32 @@ class Adam:
             eps=_EPSILON,
             amsgrad=False,
             maximize=False,
-            # 1 where nothing is clipped; also where both are zero, for tiny is then in both.
-            grad_scale=norm.add_(tiny).div_(clipped.add_(tiny)),
-            found_inf=found_inf,
+            grad_scale=scale,
+            found_inf=skip,
         )
+
+    def _judge_number(self, norm: float) -> tuple[Tensor | None, Tensor | None]:
+        """Whether to skip this step and what to divide its gradient by; None for no and for 1.
+
+        The running mean takes in the clipped norm, so that one outlier does not raise it; at the
+        first step it is the norm itself.
+        """
+        if not math.isfinite(norm):
+            self.n_skipped += 1.0
+            return self.n_skipped, None
+        typical = self.typical_norm.item() or norm
+        clipped = min(norm, typical * _CLIP)
+        self.typical_norm.fill_(typical + _MIX * (clipped - typical))
+        self.count.add_(1.0)
+        return None, torch.tensor(norm / clipped) if norm > clipped else None
+
+    def _judge_tensor(self, norm: Tensor) -> tuple[Tensor, Tensor]:
+        """The same on a device, with no number read back."""
+        skip = norm.isfinite().logical_not().float()
+        self.n_skipped.add_(skip)
+        typical = torch.where(self.typical_norm > 0.0, self.typical_norm, norm)
+        clipped = torch.minimum(norm, typical * _CLIP)
+        following = typical.lerp(clipped, _MIX)
+        self.typical_norm.copy_(torch.where(skip > 0.0, self.typical_norm, following))
+        self.count.add_(1.0 - skip)
+        return skip, (norm / clipped.clamp_min(_TINY)).clamp_min(1.0)

@@ -68,7 +68,7 @@ class Outcome(NamedTuple):
 
 
 def train(
-    take_epoch: Callable[[], Iterable[Tensor]],
+    take_epoch: Callable[[], Iterable[Tensor | float]],
     evaluate: Callable[[], float] | None,
     state: list[Tensor],
     adam: Adam,
@@ -142,7 +142,7 @@ def train(
 
 
 def _run_epoch(
-    take_epoch: Callable[[], Iterable[Tensor]],
+    take_epoch: Callable[[], Iterable[Tensor | float]],
     adam: Adam,
     schedule: Schedule,
     n_steps: int,
@@ -164,4 +164,5 @@ def _run_epoch(
             f"Scale X (StandardScaler), or lower learning_rate_init "
             f"(now {schedule.learning_rate_init:g})."
         )
-    return torch.stack(losses).double().nan_to_num(0.0, 0.0, 0.0).sum().item() / n_finite
+    values = torch.stack([torch.as_tensor(loss) for loss in losses]).double()
+    return values.nan_to_num(0.0, 0.0, 0.0).sum().item() / n_finite
