@@ -239,7 +239,7 @@ def test_written_step_is_composed_step(activation, likelihood, hidden):
             for view in model.flat.grad_views:
                 view.fill_(torch.nan)  # what an earlier step left is of no account
             loss = step(batch, eps, torch.tensor(beta, dtype=torch.float64))
-            results.append((torch.as_tensor(loss).double(), model.flat.grads.clone()))
+            results.append((torch.as_tensor(loss, dtype=torch.float64), model.flat.grads.clone()))
         close(*results)
 
 

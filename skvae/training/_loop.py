@@ -164,5 +164,5 @@ def _run_epoch(
             f"Scale X (StandardScaler), or lower learning_rate_init "
             f"(now {schedule.learning_rate_init:g})."
         )
-    values = torch.stack([torch.as_tensor(loss) for loss in losses]).double()
+    values = torch.stack([torch.as_tensor(loss, dtype=torch.float64) for loss in losses])
     return values.nan_to_num(0.0, 0.0, 0.0).sum().item() / n_finite
