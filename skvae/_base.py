@@ -86,14 +86,16 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                     None if first else self._resumed(architecture),
                     None if first else self._optimizer,
                 )
+                n_skipped = fit.outcome.n_skipped
                 if not first:
                     fit = fit._replace(
                         outcome=fit.outcome._replace(
                             loss_curve=self.loss_curve_ + fit.outcome.loss_curve,
-                            n_skipped=self.n_skipped_steps_ + fit.outcome.n_skipped,
+                            n_skipped=self.n_skipped_steps_ + n_skipped,
                         )
                     )
                 self._publish(fit, X, weight, None if first else self._moments)
+        self._warn_skipped(n_skipped)
 
     @contextmanager
     def _restored_on_failure(self) -> Iterator[None]:
@@ -240,12 +242,16 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.validation_scores_ = outcome.scores or None
         self.best_validation_score_ = max(outcome.scores) if outcome.scores else None
 
+    def _warn_skipped(self, n_skipped: int) -> None:
+        if n_skipped:
+            _warn(
+                self,
+                f"{n_skipped} steps had a gradient that was not finite and were skipped. "
+                f"Scale X, or lower learning_rate_init={self.learning_rate_init:g}.",
+            )
+
     def _warn(self, outcome: Outcome) -> None:
-        name = type(self).__name__
-
-        def warn(message: str) -> None:
-            warnings.warn(f"{name}: {message}", ConvergenceWarning, stacklevel=6)
-
+        warn = functools.partial(_warn, self)
         if outcome.interrupted:
             warn(f"training was interrupted; epoch {outcome.best_epoch} is kept.")
         elif outcome.still_rising:
@@ -253,11 +259,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"the held-out value still rose by more than tol={self.tol:g} a feature when "
                 f"max_iter={self.max_iter} ended. Raise max_iter."
             )
-        if outcome.n_skipped:
-            warn(
-                f"{outcome.n_skipped} steps had a gradient that was not finite and were skipped. "
-                f"Scale X, or lower learning_rate_init={self.learning_rate_init:g}."
-            )
+        self._warn_skipped(outcome.n_skipped)
         if self.max_iter > 0 and not self._active.all():
             dead = ", ".join(map(str, np.flatnonzero(~self._active)))
             fewer = f"n_components to {self.n_active_components_}, or lower "
@@ -284,16 +286,16 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @torch.no_grad()
     def _map_rows(
-        self, X: Any, function: Callable[[Model, Batch], torch.Tensor], cells: int
+        self, X: Any, function: Callable[[Model, Batch], torch.Tensor], n_draws: int = 1
     ) -> np.ndarray:
         """Apply ``function(model, batch)`` to blocks of rows of X, in X's dtype.
 
-        ``cells`` is what the function needs for a row.
+        It decodes ``n_draws`` latents a row.
         """
         X = self._check_rows(X)
         model = self._model(TORCH_DTYPES[X.dtype.name])
         units = Units(**self._units)
-        step = max(1, _INFERENCE_CELLS // cells)
+        step = max(1, _INFERENCE_CELLS // (n_draws * self._row_width()))
         results = []
         for start in range(0, X.shape[0], step):
             rows = _fitting.make_rows(model, X[start : start + step], None, units)
@@ -326,7 +328,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         def mean(model: Model, batch: Batch) -> torch.Tensor:
             return model.encode(batch.inputs).mean
 
-        latents = self._map_rows(X, mean, self._row_width())[:, self._order]
+        latents = self._map_rows(X, mean)[:, self._order]
         return latents * (self._unshrink * self._output_scale()).astype(latents.dtype)
 
     def _output_scale(self) -> np.ndarray:
@@ -399,6 +401,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"skvae reads format {STATE_VERSION}. Load it with the version that saved it."
             )
         super().__setstate__(state)
+
+
+def _warn(estimator: BaseAutoencoder, message: str) -> None:
+    warnings.warn(f"{type(estimator).__name__}: {message}", ConvergenceWarning, stacklevel=6)
 
 
 def _report(verbose: int, epoch: int, loss: float, score: float | None) -> None:

@@ -324,7 +324,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             q = model.encode(batch.inputs)
             return torch.stack([q.mean, q.variance.sqrt()], 1)
 
-        both = self._map_rows(X, moments, self._row_width())[..., self._order]
+        both = self._map_rows(X, moments)[..., self._order]
         return both[:, 0], both[:, 1]
 
     def decode(self, Z: Any) -> np.ndarray:
@@ -374,7 +374,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         def evidence(model: Model, batch: Batch) -> torch.Tensor:
             return model.log_evidence(batch, draws.to(batch.inputs)) - log_jacobian
 
-        return self._map_rows(X, evidence, n_draws * self._row_width())
+        return self._map_rows(X, evidence, n_draws)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Give the mean of ``score_samples``: what a grid search maximises, as for PCA.

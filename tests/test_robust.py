@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 import torch
 from sklearn.datasets import load_digits, load_iris
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skvae import VariationalAutoencoder
 
@@ -320,3 +320,13 @@ def test_sparse_rows_are_never_dense_all_at_once(kind, n_rows, n_features, monke
     estimator.score_samples(X, n_draws=2)
     estimator.partial_fit(X)
     assert 0 < max(cells) <= n_rows * n_features / 2
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["transform", "inverse_transform", "encode", "decode", "score_samples", "score", "sample"],
+)
+def test_estimator_that_is_not_fitted_says_so(method):
+    arguments = () if method == "sample" else (np.zeros((3, 2)),)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(VariationalAutoencoder(2), method)(*arguments)
