@@ -194,7 +194,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 )
         work = self._work(Architecture(**fitted), np.empty((256, self.n_features_in_)))
         device = resolve_device(self.device, work)
-        return self._model(_fitting.TRAINING_DTYPE, device), Units(**self._units)
+        generator = torch.Generator()
+        model = Model(Architecture(**fitted), _fitting.TRAINING_DTYPE, device, generator)
+        model.flat.values.copy_(torch.from_numpy(self._parameters))
+        return self._with_constants(model), Units(**self._units)
 
     # -------------------------------------------------------------- publish
 
@@ -222,7 +225,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         few = _fitting.make_rows(
             double, X[index], None if weight is None else weight[index], fit.units
         )
-        moments = latent_moments(double, few.take(torch.arange(len(index))), fit.units.scale)
+        moments = latent_moments(double, few.part(slice(None)), fit.units.scale)
         self._moments = moments if past is None else pool(past, moments)
         report = latent_report(self._moments)
         noise = report.noise_variance
@@ -270,10 +273,15 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     # ------------------------------------------------------------ inference
 
-    def _model(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> Model:
-        """Rebuild the fitted model from its arrays."""
-        model = Model(Architecture(**self._architecture), dtype, device, torch.Generator())
-        model.flat.values.copy_(torch.from_numpy(self._parameters))
+    def _model(self, dtype: torch.dtype) -> Model:
+        """Build the fitted model on its arrays, for inference."""
+        array = self._parameters
+        # A pickle that joblib maps into memory is read-only, which torch does not know.
+        values = torch.from_numpy(array if array.flags.writeable else array.copy()).to(dtype)
+        model = Model(Architecture(**self._architecture), dtype, "cpu", torch.Generator(), values)
+        return self._with_constants(model)
+
+    def _with_constants(self, model: Model) -> Model:
         for name, tensor in model.buffers.items():
             tensor.copy_(torch.from_numpy(self._buffers[name]))
         set_inputs(model, Units(**self._units))
@@ -299,7 +307,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         results = []
         for start in range(0, X.shape[0], step):
             rows = _fitting.make_rows(model, X[start : start + step], None, units)
-            results.append(function(model, rows.take(torch.arange(rows.n_samples))).numpy())
+            results.append(function(model, rows.part(slice(None))).numpy())
         return np.concatenate(results)
 
     def _row_width(self) -> int:

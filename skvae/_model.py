@@ -60,6 +60,8 @@ class Model:
         Where they live.
     generator : torch.Generator
         Seeds the initial values of user modules.
+    values : Tensor of shape (n_parameters,), optional
+        Values of a model that is not trained, used where they lie.
 
     Attributes
     ----------
@@ -77,6 +79,7 @@ class Model:
         dtype: torch.dtype,
         device: torch.device | str,
         generator: torch.Generator,
+        values: Tensor | None = None,
     ) -> None:
         d, k = architecture.n_features, architecture.n_components
         hidden = architecture.hidden_layer_sizes
@@ -96,7 +99,7 @@ class Model:
         self.encoder = Network(encoder, d, k, input_gradient=False)
         self.decoder = Network(decoder, k, d)
         self.shared = Shared(self.likelihood.parameter_shapes(d))
-        self.flat = bind([self.encoder, self.decoder, self.shared], dtype, device)
+        self.flat = bind([self.encoder, self.decoder, self.shared], dtype, device, values)
 
     @property
     def networks(self) -> tuple[Network, Network]:

@@ -62,6 +62,9 @@ class FlatParameters:
         Type of both buffers.
     device : torch.device or str, default="cpu"
         Device of both buffers.
+    values : Tensor of shape (n_parameters,), optional
+        Values of a model that is not trained: they are used where they lie, and there are no
+        gradients.
 
     Attributes
     ----------
@@ -72,27 +75,41 @@ class FlatParameters:
     """
 
     def __init__(
-        self, shapes: Iterable[Shape], dtype: torch.dtype, device: torch.device | str = "cpu"
+        self,
+        shapes: Iterable[Shape],
+        dtype: torch.dtype,
+        device: torch.device | str = "cpu",
+        values: Tensor | None = None,
     ) -> None:
         shapes = list(shapes)
         sizes = [math.prod(shape) for shape in shapes]
         steps = [-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes]
-        self.values = torch.zeros(sum(steps), dtype=dtype, device=device)
-        self.grads = torch.zeros_like(self.values)
+        trained = values is None
+        if values is None:
+            values = torch.zeros(sum(steps), dtype=dtype, device=device)
+        self.values = values
+        self.grads = torch.zeros_like(self.values) if trained else self.values.new_zeros(0)
         self.views: list[Tensor] = []
         self.grad_views: list[Tensor] = []
         start = 0
         for shape, size, step in zip(shapes, sizes, steps, strict=True):
-            view = self.values[start : start + size].view(shape).detach().requires_grad_()
-            view.grad = self.grads[start : start + size].view(shape)
+            view = self.values[start : start + size].view(shape).detach()
+            if trained:
+                grad = self.grads[start : start + size].view(shape)
+                view.requires_grad_().grad = grad
+                self.grad_views.append(grad)
             self.views.append(view)
-            self.grad_views.append(view.grad)
             start += step
 
 
-def bind(blocks: Sequence[Block], dtype: torch.dtype, device: torch.device | str) -> FlatParameters:
+def bind(
+    blocks: Sequence[Block],
+    dtype: torch.dtype,
+    device: torch.device | str,
+    values: Tensor | None = None,
+) -> FlatParameters:
     """Lay the parameters of ``blocks`` out in one flat buffer and hand each its views."""
-    flat = FlatParameters([s for block in blocks for s in block.shapes], dtype, device)
+    flat = FlatParameters([s for block in blocks for s in block.shapes], dtype, device, values)
     start = 0
     for block in blocks:
         stop = start + len(block.shapes)

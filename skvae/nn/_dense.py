@@ -38,7 +38,7 @@ class Dense:
     def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
         """Take the views of W and b."""
         self.weight, self.bias = params
-        self.d_weight, self.d_bias = grads
+        self.grads = grads
         self.arrays = shared_arrays([*params, *grads])
 
     def start(self, generator: torch.Generator) -> None:
@@ -118,7 +118,7 @@ class MLP:
     @property
     def weights(self) -> list[tuple[Tensor, Tensor]]:
         """Each weight matrix with its gradient: what ``alpha`` decays."""
-        return [(layer.weight, layer.d_weight) for layer in self.layers if len(layer.shapes) == 2]
+        return [(layer.weight, layer.grads[0]) for layer in self.layers if len(layer.shapes) == 2]
 
     @property
     def output_bias(self) -> Tensor:

@@ -54,7 +54,7 @@ class Network:
     def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
         """Take the view of A and hand the nonlinear path its own."""
         self.linear = params[0]
-        self.arrays = shared_arrays([params[0], grads[0]])
+        self.arrays = shared_arrays([params[0], *grads[:1]])
         self.nonlinear.bind(params[1:], grads[1:])
 
     def forward(self, x: Tensor) -> Tensor:

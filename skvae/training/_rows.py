@@ -14,6 +14,9 @@ from torch import Tensor
 # Cells of a block: 32 MiB of float64.
 _BLOCK_CELLS = 2**22
 
+# Cells that a core's cache holds: 512 KiB of float64.
+_CACHED_CELLS = 2**16
+
 
 class Batch(NamedTuple):
     """What one step sees.
@@ -132,18 +135,34 @@ class Rows:
         if sparse.issparse(X):
             self.sparse = X
         else:
-            self.dense = torch.empty(X.shape, dtype=dtype)
-            for rows, block in blocks(X):
-                self.dense[rows] = torch.from_numpy((block - shift) / scale)
-            self.dense = self.dense.to(device)
+            self.dense = self._working(X).to(device)
+
+    def _working(self, X: np.ndarray) -> Tensor:
+        """Rows in working units, by float64 in pieces that a cache holds; X itself where it can."""
+        kind = torch.empty(0, dtype=self.dtype).numpy().dtype
+        if self.scale == 1.0 and not self.shift.any() and X.dtype == kind and X.flags.writeable:
+            return torch.from_numpy(np.ascontiguousarray(X))
+        values = np.empty(X.shape, kind)
+        step = max(1, _CACHED_CELLS // X.shape[1])
+        for start in range(0, len(X), step):
+            piece = X[start : start + step] - self.shift
+            with np.errstate(over="ignore"):  # the steps that see an infinite cell are skipped
+                values[start : start + step] = np.divide(piece, self.scale, out=piece)
+        return torch.from_numpy(values)
+
+    def part(self, rows: slice) -> Batch:
+        """Rows that lie side by side, without a copy where X is dense."""
+        if self.dense is None:
+            return self.take(torch.arange(self.n_samples)[rows])
+        u = self.dense[rows]
+        return Batch(u, u, None, None if self.weight is None else self.weight[rows])
 
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
         if self.dense is not None:
             u = self.dense.index_select(0, index.to(self.device))
         else:
-            block = self.sparse[index.numpy()].toarray()
-            u = torch.from_numpy((block - self.shift) / self.scale).to(self.device, self.dtype)
+            u = self._working(self.sparse[index.numpy()].toarray()).to(self.device)
         weight = None if self.weight is None else self.weight[index.to(self.device)]
         return Batch(u, u, None, weight)
 
@@ -160,5 +179,5 @@ class Rows:
         """Yield every row in order, in blocks of bounded memory."""
         step = max(1, _BLOCK_CELLS // (4 * self.n_features))
         for start in range(0, self.n_samples, step):
-            stop = min(start + step, self.n_samples)
-            yield slice(start, stop), self.take(torch.arange(start, stop))
+            rows = slice(start, min(start + step, self.n_samples))
+            yield rows, self.part(rows)
