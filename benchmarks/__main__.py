@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import import_time, mnist, quality, start, step
+from benchmarks import import_time, inference, mnist, quality, start, step
 from benchmarks.common import publish
 
 BENCHMARKS = {
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "mnist": mnist,
     "step": step,
     "import": import_time,
+    "inference": inference,
 }
 
 

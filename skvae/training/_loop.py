@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -148,7 +149,7 @@ def _run_epoch(
     n_steps: int,
     epoch: int,
 ) -> float:
-    losses = []
+    losses: list[Any] = []
     skipped = adam.n_skipped.clone()
     for k, loss in enumerate(take_epoch()):
         progress = (epoch - 1 + k / n_steps) / schedule.max_iter * schedule.annealed
@@ -164,5 +165,6 @@ def _run_epoch(
             f"Scale X (StandardScaler), or lower learning_rate_init "
             f"(now {schedule.learning_rate_init:g})."
         )
-    values = torch.stack([torch.as_tensor(loss, dtype=torch.float64) for loss in losses])
-    return values.nan_to_num(0.0, 0.0, 0.0).sum().item() / n_finite
+    on_device = isinstance(losses[0], Tensor)  # read back once an epoch
+    values = np.asarray(torch.stack(losses).cpu() if on_device else losses, dtype=np.float64)
+    return float(values[np.isfinite(values)].sum()) / n_finite

@@ -1,0 +1,68 @@
+"""Milliseconds of a transform beside the bare matrix products that it needs, and of a single row.
+
+The 10,000 test images of MNIST, 784-256-2, at the start: training does not change the cost. The
+transform and the products, in NumPy and in torch, take turns in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.common import Report, load_mnist
+from skvae import VariationalAutoencoder
+
+N_HIDDEN, N_LATENTS = 256, 2
+FORMATS = {"what": "s", "ms": ".2f", "least": ".2f", "most": ".2f", "over NumPy's products": ".2f"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's options."""
+    parser.add_argument("--repeats", type=int, default=25, help="rounds (default: 25)")
+
+
+def run(args: argparse.Namespace) -> Report:
+    """Take turns, and compare medians."""
+    X, X_test = load_mnist()
+    cases: dict[str, Callable[[], Any]] = {}
+    for likelihood in ("bernoulli", "gaussian"):
+        vae = VariationalAutoencoder(N_LATENTS, likelihood=likelihood, max_iter=0).fit(X[:2000])
+        cases[f"transform, {likelihood}"] = lambda vae=vae: vae.transform(X_test)
+        cases[f"one row, {likelihood}"] = lambda vae=vae: vae.transform(X_test[:1])
+    generator = np.random.default_rng(0)
+    weights = [
+        generator.standard_normal(shape, dtype=np.float32)
+        for shape in ((X.shape[1], N_HIDDEN), (N_HIDDEN, 2 * N_LATENTS), (X.shape[1], N_LATENTS))
+    ]
+    cases["products, NumPy"] = lambda: products(X_test, *weights)
+    tensors = [torch.from_numpy(array) for array in (X_test, *weights)]
+    cases["products, torch"] = lambda: products(*tensors)
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for k in range(args.repeats + 1):
+        for name, function in cases.items():
+            began = time.perf_counter()
+            function()
+            if k > 0:  # the first round warms up
+                seconds[name].append(time.perf_counter() - began)
+    bare = float(np.median(seconds["products, NumPy"]))
+    rows = [
+        {
+            "what": name,
+            "ms": 1e3 * float(np.median(values)),
+            "least": 1e3 * min(values),
+            "most": 1e3 * max(values),
+            "over NumPy's products": float(np.median(values)) / bare,
+        }
+        for name, values in seconds.items()
+    ]
+    return Report("inference", FORMATS, rows)
+
+
+def products(X: Any, hidden: Any, output: Any, linear: Any) -> Any:
+    """Hidden layer, output layer and linear path, with nothing between."""
+    return (X @ hidden) @ output, X @ linear
