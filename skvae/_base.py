@@ -67,6 +67,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 self._publish(fit, X, weight, None)
             self._seed = int(random_state.randint(2**31 - 1))
         self._warn(fit.outcome)
+        self._warn_skipped(fit.outcome.n_skipped)
 
     def _partial_fit(self, X: Any, sample_weight: Any) -> None:
         with self._restored_on_failure():
@@ -247,14 +248,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _warn_skipped(self, n_skipped: int) -> None:
         if n_skipped:
-            _warn(
+            _warn_of_convergence(
                 self,
                 f"{n_skipped} steps had a gradient that was not finite and were skipped. "
                 f"Scale X, or lower learning_rate_init={self.learning_rate_init:g}.",
             )
 
     def _warn(self, outcome: Outcome) -> None:
-        warn = functools.partial(_warn, self)
+        warn = functools.partial(_warn_of_convergence, self)
         if outcome.interrupted:
             warn(f"training was interrupted; epoch {outcome.best_epoch} is kept.")
         elif outcome.still_rising:
@@ -262,7 +263,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"the held-out value still rose by more than tol={self.tol:g} a feature when "
                 f"max_iter={self.max_iter} ended. Raise max_iter."
             )
-        self._warn_skipped(outcome.n_skipped)
         if self.max_iter > 0 and not self._active.all():
             dead = ", ".join(map(str, np.flatnonzero(~self._active)))
             fewer = f"n_components to {self.n_active_components_}, or lower "
@@ -282,6 +282,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self._with_constants(model)
 
     def _with_constants(self, model: Model) -> Model:
+        """Give the model all that is fitted beside its parameters."""
         for name, tensor in model.buffers.items():
             tensor.copy_(torch.from_numpy(self._buffers[name]))
         set_inputs(model, Units(**self._units))
@@ -411,7 +412,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         super().__setstate__(state)
 
 
-def _warn(estimator: BaseAutoencoder, message: str) -> None:
+def _warn_of_convergence(estimator: BaseAutoencoder, message: str) -> None:
+    # Level 6 is the caller of fit: two functions here, _fit, fit, and scikit-learn's wrapper of it.
     warnings.warn(f"{type(estimator).__name__}: {message}", ConvergenceWarning, stacklevel=6)
 
 

@@ -99,7 +99,7 @@ class Trainer:
     @property
     def state(self) -> list[Tensor]:
         """All tensors that a step changes."""
-        return [*self.model.state, *self.adam.state.values()]
+        return [*self.model.state, *self.adam.state.values(), self.adam.n_skipped]
 
     def noise(self, draws: int, rows: int) -> Tensor:
         """Draw standard normal noise of shape (draws, rows, n_components)."""

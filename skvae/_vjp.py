@@ -5,7 +5,7 @@ A block that stands on everybody's path also states its pullback, in NumPy: ``y,
 block.vjp(x)``, where ``dx = pull(dy)`` writes the gradients of the parameters to the flat buffer
 and returns the gradient of the input. On the CPU both see the same memory. NumPy it is because a
 table's step is some sixty operations on a few thousand numbers each, where a call costs more than
-its arithmetic: NumPy's costs a quarter of torch's.
+its arithmetic, and NumPy's calls cost less than torch's.
 
 A pullback writes rather than adds, for a step uses each block once, and it may overwrite ``dy`` and
 what the forward pass left. A test holds each against autograd.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,8 +60,8 @@ class Network:
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x of shape (rows, n_in) to (rows, n_out)."""
-        centred = x if self.shift is None else x - self.shift
-        raw = self.nonlinear.forward(centred if self.scale is None else centred * self.scale)
+        centred, scaled = _inputs(x, self.shift, self.scale)
+        raw = self.nonlinear.forward(scaled)
         linear = centred @ self.linear.t()
         if self.n_linear == raw.shape[1]:
             return raw + linear
@@ -72,8 +73,8 @@ class Network:
         Both are constants of the encoder, whose input needs no gradient.
         """
         linear, d_linear = self.arrays
-        centred = x if self.shift is None else x - self.shift.numpy()
-        scaled = centred if self.scale is None else centred * self.scale.numpy()
+        constants = (None if c is None else c.numpy() for c in (self.shift, self.scale))
+        centred, scaled = _inputs(x, *constants)
         raw, pull_nonlinear = self.nonlinear.vjp(scaled)  # type: ignore[union-attr]
         raw[:, : self.n_linear] += centred @ linear.T
 
@@ -88,3 +89,9 @@ class Network:
             return dx
 
         return raw, pull
+
+
+def _inputs(x: Any, shift: Any, scale: Any) -> tuple[Any, Any]:
+    """What the linear and the nonlinear path see, as tensors or as arrays."""
+    centred = x if shift is None else x - shift
+    return centred, centred if scale is None else centred * scale

@@ -71,7 +71,7 @@ class Adam:
         norm = torch.linalg.vector_norm(self.flat.grads)
         if norm.device.type == "cpu":
             skip, scale = self._judge_number(norm.item())
-            if skip:
+            if skip is not None:
                 return
         else:
             skip, scale = self._judge_tensor(norm.float())
@@ -101,7 +101,7 @@ class Adam:
         """
         if not math.isfinite(norm):
             self.n_skipped += 1.0
-            return self.n_skipped, None
+            return torch.ones(()), None
         typical = self.typical_norm.item() or norm
         clipped = min(norm, typical * _CLIP)
         self.typical_norm.fill_(typical + _MIX * (clipped - typical))

@@ -144,9 +144,9 @@ class Rows:
             return torch.from_numpy(np.ascontiguousarray(X))
         values = np.empty(X.shape, kind)
         step = max(1, _CACHED_CELLS // X.shape[1])
-        for start in range(0, len(X), step):
-            piece = X[start : start + step] - self.shift
-            with np.errstate(over="ignore"):  # the steps that see an infinite cell are skipped
+        with np.errstate(over="ignore"):  # the steps that see an infinite cell are skipped
+            for start in range(0, len(X), step):
+                piece = X[start : start + step] - self.shift
                 values[start : start + step] = np.divide(piece, self.scale, out=piece)
         return torch.from_numpy(values)
 
