@@ -1,7 +1,7 @@
 """Milliseconds of a transform beside the bare matrix products that it needs, and of a single row.
 
 The 10,000 test images of MNIST, 784-256-2, at the start: training does not change the cost. The
-transform and the products, in NumPy and in torch, take turns in one process.
+transforms and the products take turns in one process, then single rows.
 """
 
 from __future__ import annotations
@@ -27,40 +27,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Report:
-    """Take turns, and compare medians."""
+    """Take turns within each group, and compare medians."""
     X, X_test = load_mnist()
-    cases: dict[str, Callable[[], Any]] = {}
-    for likelihood in ("bernoulli", "gaussian"):
-        vae = VariationalAutoencoder(N_LATENTS, likelihood=likelihood, max_iter=0).fit(X[:2000])
-        cases[f"transform, {likelihood}"] = lambda vae=vae: vae.transform(X_test)
-        cases[f"one row, {likelihood}"] = lambda vae=vae: vae.transform(X_test[:1])
+    models = {
+        likelihood: VariationalAutoencoder(N_LATENTS, likelihood=likelihood, max_iter=0).fit(
+            X[:2000]
+        )
+        for likelihood in ("bernoulli", "gaussian")
+    }
     generator = np.random.default_rng(0)
     weights = [
         generator.standard_normal(shape, dtype=np.float32)
         for shape in ((X.shape[1], N_HIDDEN), (N_HIDDEN, 2 * N_LATENTS), (X.shape[1], N_LATENTS))
     ]
-    cases["products, NumPy"] = lambda: products(X_test, *weights)
     tensors = [torch.from_numpy(array) for array in (X_test, *weights)]
-    cases["products, torch"] = lambda: products(*tensors)
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for k in range(args.repeats + 1):
-        for name, function in cases.items():
-            began = time.perf_counter()
-            function()
-            if k > 0:  # the first round warms up
-                seconds[name].append(time.perf_counter() - began)
-    bare = float(np.median(seconds["products, NumPy"]))
+
+    def transforms(rows: np.ndarray) -> dict[str, Callable[[], Any]]:
+        return {name: lambda vae=vae: vae.transform(rows) for name, vae in models.items()}
+
+    bare = "products, NumPy"
+    seconds = take_turns(
+        {**transforms(X_test), bare: lambda: products(X_test, *weights)}, args.repeats
+    )
+    one_row = take_turns(transforms(X_test[:1]), 20 * args.repeats)
+    seconds |= {f"one row, {name}": values for name, values in one_row.items()}
+    # The last, for its threads go on spinning and slow down what follows.
+    seconds |= take_turns({"products, torch": lambda: products(*tensors)}, args.repeats)
     rows = [
         {
             "what": name,
             "ms": 1e3 * float(np.median(values)),
             "least": 1e3 * min(values),
             "most": 1e3 * max(values),
-            "over NumPy's products": float(np.median(values)) / bare,
+            "over NumPy's products": float(np.median(values) / np.median(seconds[bare])),
         }
         for name, values in seconds.items()
     ]
     return Report("inference", FORMATS, rows)
+
+
+def take_turns(cases: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each call, round after round; the first round warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for k in range(repeats + 1):
+        for name, function in cases.items():
+            began = time.perf_counter()
+            function()
+            if k > 0:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds
 
 
 def products(X: Any, hidden: Any, output: Any, linear: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The common estimator: validate, fit, publish, transform. NumPy and torch meet here."""
+"""The common estimator: validate, fit, publish. scikit-learn's side of a fit."""
 
 from __future__ import annotations
 
@@ -12,39 +12,28 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    clone,
-)
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from skvae import _fitting
 from skvae._fitting import Fit, Plan
+from skvae._inference import ACCEPTED, FittedModel
 from skvae._model import Architecture, Model
 from skvae._score import latent_moments, latent_report, pool, report_rows
-from skvae._start import Units, set_inputs
+from skvae._start import Units
 from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
-from skvae.training import Batch, Outcome, Schedule, limit_threads, resolve_device
+from skvae.training import Outcome, Schedule, limit_threads, resolve_device
 
 # Raised by one whenever a pickle of an older state could not be read any more.
 STATE_VERSION = 1
 
 LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {"gaussian": Gaussian, "bernoulli": Bernoulli}
 
-# Cells that a block of rows may fill at inference: enough for BLAS, bounded in memory.
-_INFERENCE_CELLS = 2**22
 
-_FLOATS = [np.float64, np.float32]
-_ACCEPTED: dict[str, Any] = {"accept_sparse": "csr", "dtype": _FLOATS}
-TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
-
-
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Everything between the constructor's parameters and a transform."""
+class BaseAutoencoder(FittedModel, BaseEstimator):
+    """Everything between the constructor's parameters and a fitted model."""
 
     _doc_link_module = "skvae"
 
@@ -110,7 +99,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise
 
     def _validate(self, X: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray | None]:
-        X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1, **_ACCEPTED)
+        X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1, **ACCEPTED)
         if sample_weight is None:
             return X, None
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -270,128 +259,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"latents {dead} have collapsed to the prior and carry nothing of X. "
                 f"Lower {fewer if self._active.any() else ''}beta={self.beta!r}."
             )
-
-    # ------------------------------------------------------------ inference
-
-    def _model(self, dtype: torch.dtype) -> Model:
-        """Build the fitted model on its arrays, for inference."""
-        array = self._parameters
-        # A pickle that joblib maps into memory is read-only, which torch does not know.
-        values = torch.from_numpy(array if array.flags.writeable else array.copy()).to(dtype)
-        model = Model(Architecture(**self._architecture), dtype, "cpu", torch.Generator(), values)
-        return self._with_constants(model)
-
-    def _with_constants(self, model: Model) -> Model:
-        """Give the model all that is fitted beside its parameters."""
-        for name, tensor in model.buffers.items():
-            tensor.copy_(torch.from_numpy(self._buffers[name]))
-        set_inputs(model, Units(**self._units))
-        model.train(False)
-        return model
-
-    def _check_rows(self, X: Any) -> Any:
-        check_is_fitted(self)
-        return validate_data(self, X, reset=False, **_ACCEPTED)
-
-    @torch.no_grad()
-    def _map_rows(
-        self, X: Any, function: Callable[[Model, Batch], torch.Tensor], n_draws: int = 1
-    ) -> np.ndarray:
-        """Apply ``function(model, batch)`` to blocks of rows of X, in X's dtype.
-
-        It decodes ``n_draws`` latents a row.
-        """
-        X = self._check_rows(X)
-        model = self._model(TORCH_DTYPES[X.dtype.name])
-        units = Units(**self._units)
-        step = max(1, _INFERENCE_CELLS // (n_draws * self._row_width()))
-        results = []
-        for start in range(0, X.shape[0], step):
-            rows = _fitting.make_rows(model, X[start : start + step], None, units)
-            results.append(function(model, rows.part(slice(None))).numpy())
-        return np.concatenate(results)
-
-    def _row_width(self) -> int:
-        """Widest array that the networks make of a row."""
-        a = Architecture(**self._architecture)
-        return max(a.n_features, 2 * a.n_components, *a.hidden_layer_sizes, 256)
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Map X to the latent space.
-
-        A latent's posterior mean is shrunk towards the prior; the shrinkage is undone, and the
-        result scaled by the latent's effect on X (``whiten=True``: to unit variance). Under the
-        Gaussian likelihood the start's transform is PCA's.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to map.
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_components_)
-            Latent coordinates, in X's units, float32 for a float32 X and float64 otherwise.
-        """
-
-        def mean(model: Model, batch: Batch) -> torch.Tensor:
-            return model.encode(batch.inputs).mean
-
-        latents = self._map_rows(X, mean)[:, self._order]
-        return latents * (self._unshrink * self._output_scale()).astype(latents.dtype)
-
-    def _output_scale(self) -> np.ndarray:
-        """Units of the transform for each latent: its effect, or what whitens it."""
-        if not self.whiten:
-            return self._effect
-        std = np.sqrt(self.explained_variance_)
-        return np.divide(self._effect, std, out=np.zeros_like(std), where=std > 0)
-
-    def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Map latent coordinates back to X's space: the mean of p(x|z).
-
-        Parameters
-        ----------
-        Z : array-like of shape (n_samples, n_components_)
-            Coordinates as ``transform`` gives them.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features_in_)
-            Expected rows, in X's units.
-        """
-        Z = self._check_latents(Z)
-        scale = self._output_scale()
-        latents = np.divide(Z, scale, out=np.zeros(Z.shape), where=scale > 0).astype(Z.dtype)
-        return self._decoded(latents, lambda model, raw: model.likelihood.mean(raw))
-
-    def _check_latents(self, Z: Any) -> np.ndarray:
-        check_is_fitted(self)
-        Z = check_array(Z, dtype=_FLOATS, input_name="Z")
-        if Z.shape[1] != self.n_components_:
-            raise ValueError(
-                f"Z must have n_components_={self.n_components_} columns, one for each latent. "
-                f"Got {Z.shape[1]}."
-            )
-        return Z
-
-    @torch.no_grad()
-    def _decoded(
-        self, latents: np.ndarray, read: Callable[[Model, torch.Tensor], torch.Tensor]
-    ) -> np.ndarray:
-        """Decode sorted latents block by block and read rows, in X's units, off the raw output."""
-        model = self._model(TORCH_DTYPES[latents.dtype.name])
-        z = np.empty_like(latents)
-        z[:, self._order] = latents
-        units = Units(**self._units)
-        shift = units.shift.astype(latents.dtype)
-        X = np.empty((len(z), self.n_features_in_), dtype=latents.dtype)
-        step = max(1, _INFERENCE_CELLS // self._row_width())
-        for start in range(0, len(z), step):
-            rows = slice(start, start + step)
-            working = read(model, model.decode(torch.from_numpy(z[rows])))
-            X[rows] = working.numpy() * latents.dtype.type(units.scale) + shift
-        return X
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -21,6 +21,7 @@ from skvae.training import (
     Outcome,
     Rows,
     Schedule,
+    pick,
     resolve_device,
     train,
 )
@@ -36,6 +37,9 @@ _RACE_SHARE = 0.05
 # Confidence of the test by which a trained epoch replaces the start. Lower, and tables of some
 # dozen rows end below PCA; higher, and gains that are real are given up (docs/choices.md).
 _CONFIDENCE = 0.9
+
+# Steps whose noise is drawn at once.
+_NOISE_STEPS = 64
 
 # Draws for the held-out value: at least two, an antithetic pair, and enough for this many terms.
 _HELD_OUT_TERMS = 1024
@@ -109,8 +113,10 @@ class Trainer:
     def epoch(self) -> Iterator[Tensor | float]:
         """Go through the training rows once; yield each step's loss."""
         self.model.train(True)
-        for batch in self.rows.epoch(self.batch_size, self.generator):
-            eps = self.noise(1, len(batch.inputs))
+        for k, batch in enumerate(self.rows.epoch(self.batch_size, self.generator)):
+            if k % _NOISE_STEPS == 0:  # one call for a block of steps
+                noise = self.noise(min(_NOISE_STEPS, self.n_steps - k), self.batch_size)
+            eps = noise[k % _NOISE_STEPS, : len(batch.inputs)].unsqueeze(0)
             yield self.step(batch, eps, self.plan.beta)
         self.model.train(False)
 
@@ -220,22 +226,24 @@ def fit_model(
     fraction = plan.validation_fraction if plan.schedule.max_iter > 0 else None
     kept, held = split(X.shape[0], fraction, random_state)
 
-    def part(array: Any, index: np.ndarray) -> Any:
-        return array if array is None or held is None else array[index]
+    def part(index: np.ndarray) -> tuple[Any, np.ndarray | None]:
+        if held is None:
+            return X, weight
+        return pick(X, index), None if weight is None else weight[index]
 
     prepared = None
     if resume is not None:
         model, units = resume
         architecture = architecture._replace(n_components=model.n_components)
     else:
-        prepared = prepare(part(X, kept), part(weight, kept), architecture.likelihood, n_components)
+        prepared = prepare(*part(kept), architecture.likelihood, n_components)
         units = prepared.units
         architecture = architecture._replace(n_components=prepared.n_components)
         work = step_work(architecture, resolve_batch_size(plan.batch_size, len(kept)))
         model = build(architecture, units, resolve_device(plan.device, work), seed)
 
     def rows(index: np.ndarray) -> Rows:
-        return make_rows(model, part(X, index), part(weight, index), units)
+        return make_rows(model, *part(index), units)
 
     trainer = Trainer(model, rows(kept), None if held is None else rows(held), plan, seed)
     moved = prepared is None or start_model(trainer, prepared, architecture, seed)

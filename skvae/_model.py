@@ -132,11 +132,11 @@ class Model:
 
     def encode(self, inputs: Tensor) -> Any:
         """Posterior of rows in working units, shape (rows, n_features)."""
-        return self.posterior(self.encoder.forward(inputs))
+        return self.posterior(self.encoder.evaluate(inputs))
 
     def decode(self, z: Tensor) -> Tensor:
         """Raw likelihood of latents (..., n_components), shape (..., n_raw)."""
-        raw = self.decoder.forward(z.reshape(-1, self.n_components))
+        raw = self.decoder.evaluate(z.reshape(-1, self.n_components))
         return raw.view(*z.shape[:-1], -1)
 
     def log_likelihood(self, z: Tensor, batch: Batch) -> Tensor:

@@ -14,12 +14,12 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from skvae._base import LIKELIHOODS, TORCH_DTYPES, BaseAutoencoder
+from skvae._base import LIKELIHOODS, BaseAutoencoder
+from skvae._inference import TORCH_DTYPES
 from skvae._math import normal_draws
 from skvae._model import Model
 from skvae.likelihoods import Likelihood
 from skvae.nn import ACTIVATIONS
-from skvae.training import Batch
 
 
 class VariationalAutoencoder(BaseAutoencoder):
@@ -320,11 +320,11 @@ class VariationalAutoencoder(BaseAutoencoder):
             Posterior means, as the encoder gives them, and standard deviations.
         """
 
-        def moments(model: Model, batch: Batch) -> torch.Tensor:
-            q = model.encode(batch.inputs)
+        def moments(posterior: Any, raw: torch.Tensor) -> torch.Tensor:
+            q = posterior(raw)
             return torch.stack([q.mean, q.variance.sqrt()], 1)
 
-        both = self._map_rows(X, moments)[..., self._order]
+        both = self._encoded(X, moments)[..., self._order]
         return both[:, 0], both[:, 1]
 
     def decode(self, Z: Any) -> np.ndarray:
@@ -370,11 +370,13 @@ class VariationalAutoencoder(BaseAutoencoder):
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
         draws = normal_draws(n_draws, self.n_components_, self._seed).unsqueeze(1)
         log_jacobian = self.n_features_in_ * math.log(self._units["scale"])
-
-        def evidence(model: Model, batch: Batch) -> torch.Tensor:
-            return model.log_evidence(batch, draws.to(batch.inputs)) - log_jacobian
-
-        return self._map_rows(X, evidence, n_draws)
+        results = []
+        with torch.no_grad():
+            for model, block in self._blocks(X, n_draws * self._row_width()):
+                batch = self._working(model, block)
+                evidence = model.log_evidence(batch, draws.to(batch.inputs))
+                results.append((evidence - log_jacobian).numpy())
+        return np.concatenate(results)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Give the mean of ``score_samples``: what a grid search maximises, as for PCA.

@@ -19,9 +19,10 @@ FLOORS = {
     3: ["_model"],
     4: ["_start", "_step", "_score"],
     5: ["_fitting"],
-    6: ["_base"],
-    7: ["_vae", "_autoencoder", "_multilabel", "_imputer", "_outlier", "display"],
-    8: ["__init__"],
+    6: ["_inference"],
+    7: ["_base"],
+    8: ["_vae", "_autoencoder", "_multilabel", "_imputer", "_outlier", "display"],
+    9: ["__init__"],
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
@@ -81,8 +82,8 @@ def test_file_imports_lower_floors_only(path):
         ("_math", "from skvae.nn import MLP", "_math (floor 0) imports nn (floor 1)"),
         ("_math", "from skvae import _vjp", "_math (floor 0) imports _vjp (floor 0)"),
         ("priors", "import skvae.posteriors._normal", "priors (floor 1) imports posteriors"),
-        ("_base", "def fit():\n    from skvae._vae import V", "_base (floor 6) imports _vae"),
-        ("_vae", "import skvae", "_vae (floor 7) imports __init__ (floor 8)"),
+        ("_base", "def fit():\n    from skvae._vae import V", "_base (floor 7) imports _vae"),
+        ("_vae", "import skvae", "_vae (floor 8) imports __init__ (floor 9)"),
         ("_vae", "from skvae import Unheard", "_vae imports skvae.Unheard, which is no module"),
         ("nn", "from ._dense import MLP", "nn has a relative import"),
         ("_helpers", "", "_helpers stands on no floor"),

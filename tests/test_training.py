@@ -9,22 +9,30 @@ import torch
 from scipy.sparse import csr_array, csr_matrix
 
 from skvae._vjp import FlatParameters
-from skvae.training import Adam, Rows, Schedule, limit_threads, train, weighted_moments
+from skvae.training import (
+    Adam,
+    Rows,
+    Schedule,
+    limit_threads,
+    pick,
+    shuffled,
+    train,
+    weighted_moments,
+)
 
 NOT_FINITE = [math.nan, math.inf, -math.inf]
 DTYPES = [torch.float32, torch.float64]
+RATE = 1e-2
 EPSILON = 1e-6  # of the optimiser: above the rounding of gradients that are zero
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
 # ---------------------------------------------------------------- the optimiser
 
 
-def make_adam(dtype=torch.float64, learning_rate=1e-2):
+def make_adam(dtype=torch.float64):
     flat = FlatParameters([(3,), (2, 5)], dtype)
     flat.values.copy_(torch.linspace(-1.0, 1.0, len(flat.values)))
-    adam = Adam(flat)
-    adam.learning_rate.fill_(learning_rate)
-    return adam
+    return Adam(flat)
 
 
 def gradients(n_steps, size, dtype=torch.float64):
@@ -34,10 +42,10 @@ def gradients(n_steps, size, dtype=torch.float64):
     return draws / draws.norm(dim=1, keepdim=True)
 
 
-def take(adam, *steps):
+def take(adam, *steps, rate=RATE):
     for gradient in steps:
         adam.flat.grads.copy_(gradient)
-        adam.step()
+        adam.step(rate)
 
 
 def snapshot(adam):
@@ -84,12 +92,10 @@ def torch_adam(adam, steps, rates):
 def test_adam_is_torchs_where_nothing_is_clipped(dtype, rtol):
     adam = make_adam(dtype)
     steps = gradients(50, len(adam.flat.values), dtype)
-    # The rate is kept in float32.
-    rates = torch.linspace(1e-2, 1e-4, len(steps), dtype=torch.float32).tolist()
+    rates = np.linspace(RATE, 1e-4, len(steps)).tolist()
     expected = torch_adam(adam, steps, rates)
     for gradient, rate in zip(steps, rates, strict=True):
-        adam.learning_rate.fill_(rate)
-        take(adam, gradient)
+        take(adam, gradient, rate=rate)
     torch.testing.assert_close(adam.flat.values, expected, rtol=rtol, atol=rtol)
 
 
@@ -99,7 +105,7 @@ def test_gradient_of_zero_is_one_like_any_other(n_before):
     adam = make_adam()
     steps = gradients(n_before + 4, len(adam.flat.values))
     steps[n_before] = 0.0
-    expected = torch_adam(adam, steps, [adam.learning_rate.item()] * len(steps))
+    expected = torch_adam(adam, steps, [RATE] * len(steps))
     take(adam, *steps)
     torch.testing.assert_close(adam.flat.values, expected, rtol=1e-12, atol=1e-12)
     assert adam.n_skipped == 0
@@ -149,6 +155,7 @@ class Script:
     def __init__(self, scores=None, losses=(1.0,), gradient=-1.0):
         self.flat = FlatParameters([(1,)], torch.float64)
         self.adam = Adam(self.flat)
+        self.take_step, self.adam.step = self.adam.step, self.step
         self.losses, self.gradient, self.rates = losses, gradient, []
         self.scores = None if scores is None else iter(scores)
 
@@ -156,9 +163,12 @@ class Script:
         for loss in self.losses:
             self.flat.grads[0] = self.gradient if math.isfinite(loss) else math.nan
             yield torch.tensor(loss)
-            self.rates.append(self.adam.learning_rate.item())
             if math.isfinite(loss):
                 self.flat.values[0] = self.flat.values[0].round() + 1.0
+
+    def step(self, rate):
+        self.rates.append(rate)
+        self.take_step(rate)
 
     def evaluate(self):
         score = next(self.scores)
@@ -399,3 +409,48 @@ def test_fits_that_overlap_give_the_threads_back_at_the_end():
     assert torch.get_num_threads() == 1
     other.__exit__(None, None, None)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("n_samples", [1, 7, 64, 1000])
+def test_shuffled_rows_come_once_and_lie_close(n_samples, monkeypatch):
+    monkeypatch.setattr("skvae.training._rows._SHUFFLED_CELLS", 64 * 5 * 3)
+    generator = torch.Generator().manual_seed(0)
+    order = shuffled(n_samples, 3, generator)
+    assert sorted(order.tolist()) == list(range(n_samples))
+    if n_samples > 64 * 5:  # the first 64 runs of five rows are through before others begin
+        assert len((order[: 64 * 5] // 5).unique()) == 64
+        assert not torch.equal(order, shuffled(n_samples, 3, generator))
+
+
+def test_first_rows_of_a_shuffle_are_uniform_over_all(monkeypatch):
+    """Each row comes first equally often: a chi-square test of 100 rows in runs of five."""
+    monkeypatch.setattr("skvae.training._rows._SHUFFLED_CELLS", 64 * 5)
+    generator = torch.Generator().manual_seed(0)
+    first = torch.stack([shuffled(100, 1, generator)[0] for _ in range(20_000)])
+    counts = torch.bincount(first, minlength=100).double()
+    assert ((counts - 200.0) ** 2 / 200.0).sum() < 160.0  # 99 degrees of freedom, p = 1e-4
+
+
+@pytest.mark.parametrize("picked", [False, True])
+@pytest.mark.parametrize("likelihood", ["converted", "as they are"])
+def test_rows_read_where_they_lie_are_the_same(picked, likelihood, monkeypatch, tmp_path):
+    X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.float32, (50, 3))
+    X[:] = np.random.default_rng(0).random(X.shape)
+    X.flush()
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    index = np.arange(0, 50, 2) if picked else np.arange(50)
+    shift, scale = (X.mean(0), 2.0) if likelihood == "converted" else (np.zeros(3), 1.0)
+
+    def rows(source):
+        return Rows(source, None, shift, scale, torch.float32, torch.device("cpu"))
+
+    resident = rows(np.array(X[index]))
+    monkeypatch.setattr("skvae.training._rows._RESIDENT_CELLS", 0)
+    lying = rows(pick(X, index) if picked else X)
+    assert lying.resident is None
+    assert_same_bits(lying.part(slice(3, 9))[:1], resident.part(slice(3, 9))[:1])
+    some = torch.tensor([4, 0, 21])
+    assert_same_bits(lying.take(some)[:1], resident.take(some)[:1])
+    seen = torch.cat([batch.inputs for batch in lying.epoch(8, torch.Generator())])
+    everything = resident.part(slice(None)).inputs
+    assert torch.equal(seen[seen[:, 0].argsort()], everything[everything[:, 0].argsort()])

@@ -71,20 +71,20 @@ class Bernoulli(Likelihood):
     ) -> tuple[np.ndarray, Pullback]:
         """``log_prob`` of arrays and its pullback: d log p / d logit = x - p.
 
-        With e = exp(-|logit|): log p(x) = x logit - max(logit, 0) - log(1 + e).
+        log p(x) = x logit - log(1 + exp(logit)) = (x - [logit > 0]) logit + log max(p, 1 - p).
         """
-        cells = np.abs(raw)
-        np.negative(cells, out=cells)
-        np.exp(cells, out=cells)
-        cells += 1.0
+        p = logistic(raw)
+        cells = 1.0 - p
+        np.maximum(cells, p, out=cells)
         np.log(cells, out=cells)
-        np.subtract(target * raw, cells, out=cells)
-        cells -= np.maximum(raw, 0.0)
+        gap = target - (raw > 0.0)
+        gap *= raw
+        cells += gap
         if observed is not None:
             cells *= observed
 
         def pull(d: np.ndarray) -> np.ndarray:
-            residual = np.subtract(target, logistic(raw), out=cells)
+            residual = np.subtract(target, p, out=p)
             if observed is not None:
                 residual *= observed
             residual *= d[..., None]

@@ -104,8 +104,7 @@ class Gaussian(Likelihood):
         if observed is not None:
             residual *= observed
         whitened = residual * np.exp(-log_variance)  # r / s^2
-        residual *= whitened  # r^2 / s^2
-        distance = np.add.reduce(residual, -1)
+        distance = np.vecdot(residual, whitened)
         normaliser = log_variance + LOG_2PI
         if observed is None:
             total = normaliser.sum() * (n_features / len(normaliser))
@@ -116,7 +115,8 @@ class Gaussian(Likelihood):
         def pull(d: np.ndarray) -> np.ndarray:
             if self.noise == "feature":
                 count = d.sum() if observed is None else d.sum(0) @ observed
-                d_noise = d.reshape(-1) @ residual.reshape(-1, n_features) - count
+                squares = np.multiply(residual, whitened, out=residual)
+                d_noise = d.reshape(-1) @ squares.reshape(-1, n_features) - count
             else:
                 n_observed = n_features if observed is None else observed.sum(1)
                 d_noise = np.vdot(d, distance - n_observed)

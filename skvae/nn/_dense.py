@@ -39,7 +39,7 @@ class Dense:
         """Take the views of W and b."""
         self.weight, self.bias = params
         self.grads = grads
-        self.arrays = shared_arrays([*params, *grads])
+        self.arrays, self.grad_arrays = shared_arrays(params), shared_arrays(grads)
 
     def start(self, generator: torch.Generator) -> None:
         """Draw W by Glorot and Bengio (2010), eq. 16, and set b to zero."""
@@ -62,18 +62,22 @@ class Dense:
 
     def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
         """Map x and return the pullback."""
-        weight, bias, d_weight, d_bias = self.arrays
-        y = x @ weight.T
-        y += bias
-        y, kept = self.activation.written(y)
+        weight = self.arrays[0]
+        y, kept = self.from_product(x @ weight.T)
 
         def pull(dy: np.ndarray) -> np.ndarray | None:
+            d_weight, d_bias = self.grad_arrays
             dy = self.activation.pullback(dy, kept)
             np.matmul(dy.T, x, out=d_weight)
             np.add.reduce(dy, 0, out=d_bias)
             return dy @ weight if self.input_gradient else None
 
         return y, pull
+
+    def from_product(self, y: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Go on from x W', overwritten, to the output and what the activation's pullback needs."""
+        y += self.arrays[1]
+        return self.activation.written(y)
 
 
 class MLP:
@@ -154,6 +158,19 @@ class MLP:
             x = layer.forward(x)
         return x
 
+    @property
+    def first_weight(self) -> np.ndarray | None:
+        """The first layer's W, None for a constant."""
+        return self.layers[0].arrays[0] if len(self.shapes) > 1 else None
+
+    def from_product(self, y: np.ndarray) -> np.ndarray:
+        """Go on from the first layer's product x W', of shape (rows, any) for a constant."""
+        first, *others = self.layers
+        y, _ = first.from_product(y)
+        for layer in others:
+            y, _ = layer.vjp(y)
+        return y
+
     def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
         """Map x and return the pullback."""
         pulls = []
@@ -184,7 +201,7 @@ class Constant:
     def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
         """Take the view of b."""
         (self.bias,) = params
-        self.arrays = shared_arrays([*params, *grads])
+        self.arrays, self.grad_arrays = shared_arrays(params), shared_arrays(grads)
 
     def start(self, generator: torch.Generator) -> None:
         """Set b to zero; nothing is drawn."""
@@ -201,9 +218,12 @@ class Constant:
 
     def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
         """Repeat b, in memory of its own, and return the pullback."""
-        bias, d_bias = self.arrays
 
         def pull(dy: np.ndarray) -> None:
-            np.add.reduce(dy, 0, out=d_bias)
+            np.add.reduce(dy, 0, out=self.grad_arrays[0])
 
-        return np.tile(bias, (len(x), 1)), pull
+        return self.from_product(x)[0], pull
+
+    def from_product(self, y: np.ndarray) -> tuple[np.ndarray, None]:
+        """Repeat b for every row of y."""
+        return np.tile(self.arrays[0], (len(y), 1)), None

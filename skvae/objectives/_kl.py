@@ -79,27 +79,26 @@ def diagonal_normal_latent(
         ``pull(dz, d_kl)``, with d_kl of shape (rows,), gives the gradient of ``raw``.
     """
     k = raw.shape[1] // 2
-    mean = raw[:, :k]
-    log_variance, pull_bound = soft_bound_vjp(raw[:, k:])
+    mean, raw_log_variance = raw[:, :k].copy(), raw[:, k:].copy()  # loops over whole rows are fast
+    log_variance, pull_bound = soft_bound_vjp(raw_log_variance)
     std = np.exp(0.5 * log_variance)
     noise = std * eps
     z = noise + mean
     excess = std * std
     excess -= 1.0  # v - 1
-    terms = mean * mean
-    terms += excess
-    terms -= log_variance
-    kl = 0.5 * np.add.reduce(terms, 1)
+    kl = 0.5 * (np.vecdot(mean, mean) + np.add.reduce(excess - log_variance, 1))
 
     def pull(dz: np.ndarray, d_kl: np.ndarray) -> np.ndarray:
         d_raw = np.empty_like(raw)
         column = d_kl[:, None]
-        np.multiply(mean, column, out=d_raw[:, :k])
-        d_raw[:, :k] += np.add.reduce(dz, 0)
         np.multiply(noise, dz, out=noise)
-        np.multiply(excess, column, out=excess)
-        np.add(excess, np.add.reduce(noise, 0), out=excess)
-        np.multiply(pull_bound(excess), 0.5, out=d_raw[:, k:])
+        one = len(dz) == 1
+        d_mean = np.multiply(mean, column, out=mean)
+        d_mean += dz[0] if one else np.add.reduce(dz, 0)
+        d_log_variance = np.multiply(excess, column, out=excess)
+        d_log_variance += noise[0] if one else np.add.reduce(noise, 0)
+        d_raw[:, :k] = d_mean
+        np.multiply(pull_bound(d_log_variance), 0.5, out=d_raw[:, k:])
         return d_raw
 
     return z, kl, pull

@@ -57,6 +57,10 @@ class DiagonalNormal(BaseEstimator):
         mean, log_variance = raw.chunk(2, 1)
         return Normal(mean, soft_bound(log_variance))
 
+    def mean(self, raw: Tensor) -> Tensor:
+        """Means alone, all that a transform needs, shape (rows, n_components)."""
+        return raw.chunk(2, 1)[0]
+
     def raw_output(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         """Raw output that gives these moments: the inverse of calling."""
         return torch.cat([mean, soft_bound_inverse(log_variance)], -1)

@@ -3,7 +3,7 @@
 from skvae.training._adam import Adam
 from skvae.training._device import available_devices, limit_threads, resolve_device
 from skvae.training._loop import DivergenceError, Outcome, Schedule, train
-from skvae.training._rows import Batch, Moments, Rows, blocks, weighted_moments
+from skvae.training._rows import Batch, Moments, Rows, blocks, pick, shuffled, weighted_moments
 
 __all__ = [
     "Adam",
@@ -16,7 +16,9 @@ __all__ = [
     "available_devices",
     "blocks",
     "limit_threads",
+    "pick",
     "resolve_device",
+    "shuffled",
     "train",
     "weighted_moments",
 ]

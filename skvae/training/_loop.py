@@ -153,10 +153,7 @@ def _run_epoch(
     skipped = adam.n_skipped.clone()
     for k, loss in enumerate(take_epoch()):
         progress = (epoch - 1 + k / n_steps) / schedule.max_iter * schedule.annealed
-        adam.learning_rate.fill_(
-            schedule.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
-        )
-        adam.step()
+        adam.step(schedule.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress)))
         losses.append(loss)
     n_finite = n_steps - int((adam.n_skipped - skipped).item())
     if n_finite == 0:

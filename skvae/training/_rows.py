@@ -11,8 +11,16 @@ from scipy import sparse
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from torch import Tensor
 
-# Cells of a block: 32 MiB of float64.
-_BLOCK_CELLS = 2**22
+# Cells of a block: 8 MiB of float64.
+_BLOCK_CELLS = 2**20
+
+# A table of more cells is not converted whole: 256 MiB of float32.
+_RESIDENT_CELLS = 2**26
+
+# Such a table is shuffled in runs of rows that lie side by side, so many cells at a time and so
+# many runs: they are read from a disk fast, and stay in memory while their rows are drawn.
+_SHUFFLED_CELLS = 2**23
+_SHUFFLED_RUNS = 64
 
 # Cells that a core's cache holds: 512 KiB of float64.
 _CACHED_CELLS = 2**16
@@ -87,14 +95,60 @@ def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
     return Moments(mean, np.where(variance <= rounding, 0.0, variance), total)
 
 
-class Rows:
-    """Rows of X in working units, handed out as batches.
-
-    A dense X is converted once; a sparse X stays as it is, and each batch is made dense alone.
+class Picked:
+    """Rows of a dense X at ``index``, gathered only where they are read.
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples, n_features)
+        It may lie in a memory map.
+    index : ndarray of int
+        Rows of X.
+    """
+
+    def __init__(self, X: np.ndarray, index: np.ndarray) -> None:
+        self.X, self.index = X, index
+        self.shape = (len(index), X.shape[1])
+        self.dtype = X.dtype
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self.X[self.index[rows]]
+
+
+def pick(X: Any, index: np.ndarray) -> Any:
+    """Rows of X at ``index``: those of a dense X stay where they lie."""
+    return X[index] if sparse.issparse(X) else Picked(X, index)
+
+
+def shuffled(n_samples: int, n_features: int, generator: torch.Generator) -> Tensor:
+    """Shuffle rows so that those drawn close to each other lie in a few places.
+
+    X is cut in runs of rows that lie side by side. The runs are shuffled, and the rows of each 64
+    runs in a row are shuffled together. So a batch comes from 64 places drawn at random, each row
+    comes once, and where all rows are within 64 runs, the order is uniform.
+    """
+    length = max(1, _SHUFFLED_CELLS // (_SHUFFLED_RUNS * n_features))
+    runs = torch.randperm(-(-n_samples // length), generator=generator)
+    groups = []
+    for group in runs.split(_SHUFFLED_RUNS):
+        rows = (group[:, None] * length + torch.arange(length)).flatten()
+        rows = rows[rows < n_samples]
+        groups.append(rows[torch.randperm(len(rows), generator=generator)])
+    return torch.cat(groups)
+
+
+class Rows:
+    """Rows of X in working units, handed out as batches.
+
+    A dense X is converted once if it is small. A large one and a sparse one stay as they are, and
+    each batch is converted alone.
+
+    Parameters
+    ----------
+    X : ndarray, Picked or CSR matrix of shape (n_samples, n_features)
         The rows, in X's units.
     weight : ndarray of shape (n_samples,) or None
         Row weights.
@@ -131,38 +185,46 @@ class Rows:
         if weight is not None:
             self.count = max(self.count, float(weight.sum()))
             self.weight = torch.as_tensor(weight / weight.mean()).to(device, dtype)
-        self.dense: Tensor | None = None
-        if sparse.issparse(X):
-            self.sparse = X
-        else:
-            self.dense = self._working(X).to(device)
+        # One of the two: all rows in working units, or where to read them.
+        self.resident: Tensor | None = None
+        self.source = X
+        if not sparse.issparse(X) and X.shape[0] * X.shape[1] <= _RESIDENT_CELLS:
+            self.resident = self._working(X).to(device)
+            self.source = None
+        on_cpu = self.resident is not None and self.resident.device.type == "cpu"
+        self.array = self.resident.numpy() if on_cpu else None  # type: ignore[union-attr]
 
-    def _working(self, X: np.ndarray) -> Tensor:
+    def _working(self, X: Any) -> Tensor:
         """Rows in working units, by float64 in pieces that a cache holds; X itself where it can."""
         kind = torch.empty(0, dtype=self.dtype).numpy().dtype
-        if self.scale == 1.0 and not self.shift.any() and X.dtype == kind and X.flags.writeable:
-            return torch.from_numpy(np.ascontiguousarray(X))
+        if sparse.issparse(X):
+            X = X.toarray()
+        if self.scale == 1.0 and not self.shift.any() and X.dtype == kind:
+            X = np.ascontiguousarray(X[:])
+            # torch does not know read-only memory.
+            return torch.from_numpy(X if X.flags.writeable else X.copy())
         values = np.empty(X.shape, kind)
         step = max(1, _CACHED_CELLS // X.shape[1])
         with np.errstate(over="ignore"):  # the steps that see an infinite cell are skipped
-            for start in range(0, len(X), step):
+            for start in range(0, len(values), step):
                 piece = X[start : start + step] - self.shift
                 values[start : start + step] = np.divide(piece, self.scale, out=piece)
         return torch.from_numpy(values)
 
     def part(self, rows: slice) -> Batch:
-        """Rows that lie side by side, without a copy where X is dense."""
-        if self.dense is None:
-            return self.take(torch.arange(self.n_samples)[rows])
-        u = self.dense[rows]
+        """Rows that lie side by side, without a copy where they are resident."""
+        u = self.resident
+        u = u[rows] if u is not None else self._working(self.source[rows]).to(self.device)
         return Batch(u, u, None, None if self.weight is None else self.weight[rows])
 
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
-        if self.dense is not None:
-            u = self.dense.index_select(0, index.to(self.device))
+        if self.array is not None:
+            u = torch.from_numpy(self.array.take(index.numpy(), 0))
+        elif self.resident is not None:
+            u = self.resident.index_select(0, index.to(self.device))
         else:
-            u = self._working(self.sparse[index.numpy()].toarray()).to(self.device)
+            u = self._working(self.source[index.numpy()]).to(self.device)
         weight = None if self.weight is None else self.weight[index.to(self.device)]
         return Batch(u, u, None, weight)
 
@@ -171,13 +233,16 @@ class Rows:
 
         So no batch is left with a row or two, which would step as far as a full one.
         """
-        order = torch.randperm(self.n_samples, generator=generator)
+        if self.resident is None:
+            order = shuffled(self.n_samples, self.n_features, generator)
+        else:
+            order = torch.randperm(self.n_samples, generator=generator)
         for index in order.tensor_split(-(-self.n_samples // batch_size)):
             yield self.take(index)
 
     def all(self) -> Iterator[tuple[slice, Batch]]:
         """Yield every row in order, in blocks of bounded memory."""
-        step = max(1, _BLOCK_CELLS // (4 * self.n_features))
+        step = max(1, _BLOCK_CELLS // self.n_features)
         for start in range(0, self.n_samples, step):
             rows = slice(start, min(start + step, self.n_samples))
             yield rows, self.part(rows)

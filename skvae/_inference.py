@@ -1,0 +1,154 @@
+"""Inference with a fitted estimator, block by block: transform and its inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skvae._fitting import make_rows
+from skvae._model import Architecture, Model
+from skvae._start import Units, set_inputs
+from skvae.training import Batch
+
+# Cells that a block of rows may fill: enough for BLAS, bounded in memory.
+_INFERENCE_CELLS = 2**22
+
+_FLOATS = [np.float64, np.float32]
+ACCEPTED: dict[str, Any] = {"accept_sparse": "csr", "dtype": _FLOATS}
+TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+
+class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """What a fitted estimator does with rows and latents: it reads state and changes none."""
+
+    whiten: bool
+
+    def _model(self, dtype: torch.dtype) -> Model:
+        """Build the fitted model on its arrays, for inference."""
+        array = self._parameters
+        # A pickle that joblib maps into memory is read-only, which torch does not know.
+        values = torch.from_numpy(array if array.flags.writeable else array.copy()).to(dtype)
+        model = Model(Architecture(**self._architecture), dtype, "cpu", torch.Generator(), values)
+        return self._with_constants(model)
+
+    def _with_constants(self, model: Model) -> Model:
+        """Give the model all that is fitted beside its parameters."""
+        for name, tensor in model.buffers.items():
+            tensor.copy_(torch.from_numpy(self._buffers[name]))
+        set_inputs(model, Units(**self._units))
+        model.train(False)
+        return model
+
+    def _blocks(self, X: Any, width: int) -> Iterator[tuple[Model, Any]]:
+        """Yield the model, in X's dtype, and blocks of X's rows, each at most so many cells."""
+        X = validate_data(self, X, reset=False, **ACCEPTED)
+        model = self._model(TORCH_DTYPES[X.dtype.name])
+        step = max(1, _INFERENCE_CELLS // width)
+        for start in range(0, X.shape[0], step):
+            yield model, X[start : start + step]
+
+    def _working(self, model: Model, block: Any) -> Batch:
+        """Rows of X as training sees them."""
+        return make_rows(model, block, None, Units(**self._units)).part(slice(None))
+
+    @torch.no_grad()
+    def _encoded(self, X: Any, read: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
+        """Read something off the encoder's output for each row of X, in X's dtype.
+
+        ``read`` gets the posterior and the raw output, shape (rows, n_raw).
+        """
+        check_is_fitted(self)
+        units = Units(**self._units)
+        results = []
+        for model, block in self._blocks(X, self._row_width()):
+            raw = model.encoder.evaluate_rows(block, units.shift, units.scale)
+            if raw is None:
+                output = model.encoder.evaluate(self._working(model, block).inputs)
+            else:
+                output = torch.from_numpy(raw)
+            results.append(read(model.posterior, output).numpy())
+        return np.concatenate(results)
+
+    def _row_width(self) -> int:
+        """Widest array that the networks make of a row."""
+        a = Architecture(**self._architecture)
+        return max(a.n_features, 2 * a.n_components, *a.hidden_layer_sizes, 256)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Map X to the latent space.
+
+        A latent's posterior mean is shrunk towards the prior; the shrinkage is undone, and the
+        result scaled by the latent's effect on X (``whiten=True``: to unit variance). Under the
+        Gaussian likelihood the start's transform is PCA's.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to map.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components_)
+            Latent coordinates, in X's units, float32 for a float32 X and float64 otherwise.
+        """
+        latents = self._encoded(X, lambda posterior, raw: posterior.mean(raw))[:, self._order]
+        return latents * (self._unshrink * self._output_scale()).astype(latents.dtype)
+
+    def _output_scale(self) -> np.ndarray:
+        """Units of the transform for each latent: its effect, or what whitens it."""
+        if not self.whiten:
+            return self._effect
+        std = np.sqrt(self.explained_variance_)
+        return np.divide(self._effect, std, out=np.zeros_like(std), where=std > 0)
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Map latent coordinates back to X's space: the mean of p(x|z).
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components_)
+            Coordinates as ``transform`` gives them.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_in_)
+            Expected rows, in X's units.
+        """
+        Z = self._check_latents(Z)
+        scale = self._output_scale()
+        latents = np.divide(Z, scale, out=np.zeros(Z.shape), where=scale > 0).astype(Z.dtype)
+        return self._decoded(latents, lambda model, raw: model.likelihood.mean(raw))
+
+    def _check_latents(self, Z: Any) -> np.ndarray:
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=_FLOATS, input_name="Z")
+        if Z.shape[1] != self.n_components_:
+            raise ValueError(
+                f"Z must have n_components_={self.n_components_} columns, one for each latent. "
+                f"Got {Z.shape[1]}."
+            )
+        return Z
+
+    @torch.no_grad()
+    def _decoded(
+        self, latents: np.ndarray, read: Callable[[Model, torch.Tensor], torch.Tensor]
+    ) -> np.ndarray:
+        """Decode sorted latents block by block and read rows, in X's units, off the raw output."""
+        model = self._model(TORCH_DTYPES[latents.dtype.name])
+        z = np.empty_like(latents)
+        z[:, self._order] = latents
+        units = Units(**self._units)
+        shift = units.shift.astype(latents.dtype)
+        X = np.empty((len(z), self.n_features_in_), dtype=latents.dtype)
+        step = max(1, _INFERENCE_CELLS // self._row_width())
+        for start in range(0, len(z), step):
+            rows = slice(start, start + step)
+            working = read(model, model.decode(torch.from_numpy(z[rows])))
+            X[rows] = working.numpy() * latents.dtype.type(units.scale) + shift
+        return X
