@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import import_time, inference, mnist, quality, start, step
+from benchmarks import import_time, inference, mnist, peers, quality, start, step
 from benchmarks.common import publish
 
 BENCHMARKS = {
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "start": start,
     "mnist": mnist,
     "step": step,
+    "peers": peers,
     "import": import_time,
     "inference": inference,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -136,6 +137,35 @@ def bernoulli_bound(vae: VariationalAutoencoder, X: np.ndarray, n_draws: int = 5
         p = vae.decode(mean + std * generator.standard_normal(mean.shape))
         log_p += (xlogy(X, p) + xlog1py(1.0 - X, -p)).sum() / n_draws
     return float((log_p - kl) / len(X))
+
+
+class PeakMemory:
+    """Most anonymous memory, in bytes, that the process takes inside, above where it began.
+
+    It reads /proc, so it needs Linux.
+    """
+
+    def __enter__(self) -> PeakMemory:
+        self.stopped = threading.Event()
+        self.before = self.now()
+        self.peak = 0
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.watcher.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stopped.set()
+        self.watcher.join()
+        self.peak = max(self.peak, self.now() - self.before)
+
+    def watch(self) -> None:
+        while not self.stopped.wait(0.01):
+            self.peak = max(self.peak, self.now() - self.before)
+
+    @staticmethod
+    def now() -> int:
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.split("RssAnon:")[1].split()[0])
 
 
 # ----------------------------------------------------------------- the report
