@@ -27,7 +27,7 @@ from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
 from skvae.training import Outcome, Schedule, limit_threads, resolve_device
 
 # Raised by one whenever a pickle of an older state could not be read any more.
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {"gaussian": Gaussian, "bernoulli": Bernoulli}
 

@@ -115,8 +115,8 @@ class Trainer:
         self.model.train(True)
         for k, batch in enumerate(self.rows.epoch(self.batch_size, self.generator)):
             if k % _NOISE_STEPS == 0:  # one call for a block of steps
-                noise = self.noise(min(_NOISE_STEPS, self.n_steps - k), self.batch_size)
-            eps = noise[k % _NOISE_STEPS, : len(batch.inputs)].unsqueeze(0)
+                noise = self.noise(min(_NOISE_STEPS, self.n_steps - k), self.batch_size).unbind()
+            eps = noise[k % _NOISE_STEPS][None, : len(batch.inputs)]
             yield self.step(batch, eps, self.plan.beta)
         self.model.train(False)
 

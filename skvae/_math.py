@@ -31,9 +31,9 @@ def soft_bound_vjp(raw: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], 
     return t * LOG_VARIANCE_BOUND, pull
 
 
-def logistic(x: np.ndarray) -> np.ndarray:
+def logistic(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """1 / (1 + exp(-x)) by the hyperbolic tangent, which does not overflow."""
-    y = np.multiply(x, 0.5)
+    y = np.multiply(x, 0.5, out=out)
     np.tanh(y, out=y)
     y *= 0.5
     y += 0.5

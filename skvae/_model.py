@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skvae._vjp import Shape, bind, shared_arrays
 from skvae.likelihoods import Likelihood
-from skvae.nn import MLP, Module, ModuleFactory, Network
+from skvae.nn import DenseNetwork, ModuleFactory, ModuleNetwork, Network
 from skvae.objectives import ELBO, closed_form_kl
 from skvae.posteriors import DiagonalNormal
 from skvae.priors import StandardNormal
@@ -88,16 +88,18 @@ class Model:
         self.posterior, self.prior, self.objective = DiagonalNormal(), StandardNormal(), ELBO()
         n_raw_z, n_raw_x = self.posterior.n_raw(k), self.likelihood.n_raw(d)
 
-        def path(factory: ModuleFactory | None, *shape: Any, input_gradient: bool) -> MLP | Module:
-            n_in, sizes, n_out = shape
+        def network(
+            factory: ModuleFactory | None,
+            shape: tuple[int, int, int],
+            sizes: tuple[int, ...],
+            input_gradient: bool,
+        ) -> Network:
             if factory is not None:
-                return Module(factory, n_in, n_out, generator)
-            return MLP(n_in, sizes, n_out, architecture.activation, input_gradient)
+                return ModuleNetwork(*shape, factory, generator)
+            return DenseNetwork(*shape, sizes, architecture.activation, input_gradient)
 
-        encoder = path(architecture.encoder, d, hidden, n_raw_z, input_gradient=False)
-        decoder = path(architecture.decoder, k, hidden[::-1], n_raw_x, input_gradient=True)
-        self.encoder = Network(encoder, d, k, input_gradient=False)
-        self.decoder = Network(decoder, k, d)
+        self.encoder = network(architecture.encoder, (d, n_raw_z, k), hidden, False)
+        self.decoder = network(architecture.decoder, (k, n_raw_x, d), hidden[::-1], True)
         self.shared = Shared(self.likelihood.parameter_shapes(d))
         self.flat = bind([self.encoder, self.decoder, self.shared], dtype, device, values)
 
@@ -109,7 +111,7 @@ class Model:
     @property
     def weights(self) -> list[tuple[Tensor, Tensor]]:
         """Weights of the nonlinear paths with their gradients: what ``alpha`` decays."""
-        return [pair for network in self.networks for pair in network.nonlinear.weights]
+        return [pair for network in self.networks for pair in network.weights]
 
     @property
     def buffers(self) -> dict[str, Tensor]:
@@ -117,7 +119,7 @@ class Model:
         return {
             f"{side}.{name}": value
             for side, network in (("encoder", self.encoder), ("decoder", self.decoder))
-            for name, value in network.nonlinear.buffers.items()
+            for name, value in network.buffers.items()
         }
 
     @property
@@ -128,7 +130,7 @@ class Model:
     def train(self, mode: bool) -> None:
         """Put user modules in training or evaluation mode."""
         for network in self.networks:
-            network.nonlinear.train(mode)
+            network.train(mode)
 
     def encode(self, inputs: Tensor) -> Any:
         """Posterior of rows in working units, shape (rows, n_features)."""

@@ -223,7 +223,7 @@ def principal_start(
 
 
 class Units(NamedTuple):
-    """Constants of a fit: working units, and what the encoder's two paths see.
+    """Constants of a fit: working units, and what the encoder sees.
 
     Attributes
     ----------
@@ -321,11 +321,9 @@ def write_start(model: Model, prepared: Prepared, start: PrincipalStart | None, 
     generator = torch.Generator().manual_seed(seed)
     encoder, decoder = model.encoder, model.decoder
     for network in (encoder, decoder):
-        network.nonlinear.start(generator, zero_output=start is not None)
+        network.start(generator, zero_output=start is not None)
     with torch.no_grad():
-        encoder.linear.zero_()
-        decoder.linear.zero_()
-        decoder.nonlinear.output_bias[: len(natural)] = torch.from_numpy(natural)
+        decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
         if start is None:
             model.likelihood.start_parameters(model.shared.params, 1.0)
             return
@@ -333,11 +331,15 @@ def write_start(model: Model, prepared: Prepared, start: PrincipalStart | None, 
         m = len(start.eigenvalues)
         signal = np.sqrt(start.eigenvalues - start.noise_variance)
         axes = torch.from_numpy
-        encoder.linear[:m] = axes((start.vectors * signal / start.eigenvalues).T / root)
+        along = (start.vectors * signal / start.eigenvalues).T / root
+        scale = prepared.units.input_scale
+        if scale is not None:  # a constant feature, of scale 0, has no part in any axis
+            along = np.divide(along, scale, out=np.zeros_like(along), where=scale > 0)
+        encoder.linear[:m] = axes(along)
         decoder.linear[:, :m] = axes(start.vectors * signal / root[:, None])
         log_variance = torch.zeros(model.n_components, dtype=torch.float64)
         log_variance[:m] = torch.from_numpy(np.log(start.noise_variance / start.eigenvalues))
-        encoder.nonlinear.output_bias.copy_(
+        encoder.output_bias.copy_(
             model.posterior.raw_output(torch.zeros_like(log_variance), log_variance)
         )
 

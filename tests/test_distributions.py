@@ -156,7 +156,7 @@ def test_working_response_is_the_likelihood_at_the_mean(likelihood):
 def linear_model(seed):
     """A linear Gaussian model of random parameters with its rows as one batch."""
     model = make_model(Gaussian(), hidden=())
-    randomise(model.flat, seed=1000 * seed)
+    randomise(model.flat, model.networks, seed=1000 * seed)
     inputs = normal(40, N_FEATURES, seed=seed)
     return model, Batch(inputs, inputs)
 
@@ -166,7 +166,7 @@ def exact_evidence(model, batch):
     loadings = model.decoder.linear.detach().numpy()
     variance = model.likelihood.variance(None, model.shared.params).item()
     covariance = loadings @ loadings.T + variance * np.eye(N_FEATURES)
-    bias = model.decoder.nonlinear.output_bias.detach().numpy()
+    bias = model.decoder.output_bias.numpy()
     return scipy.stats.multivariate_normal(bias, covariance).logpdf(batch.target.numpy())
 
 
@@ -220,7 +220,7 @@ def test_log_evidence_tends_to_the_exact_one(seed):
     # A little off the start, so that the weights differ; a wider posterior keeps them bounded.
     for view in model.flat.views:
         view.add_(0.03 * normal(*view.shape, seed=seed))
-    model.encoder.nonlinear.output_bias[N_LATENTS:] += 0.7
+    model.encoder.output_bias[N_LATENTS:] += 0.7
     exact = exact_evidence(model, batch)
 
     def miss(n_draws):

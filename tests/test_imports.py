@@ -79,13 +79,13 @@ def test_file_imports_lower_floors_only(path):
 @pytest.mark.parametrize(
     ("room", "source", "complaint"),
     [
-        ("_math", "from skvae.nn import MLP", "_math (floor 0) imports nn (floor 1)"),
+        ("_math", "from skvae.nn import Network", "_math (floor 0) imports nn (floor 1)"),
         ("_math", "from skvae import _vjp", "_math (floor 0) imports _vjp (floor 0)"),
         ("priors", "import skvae.posteriors._normal", "priors (floor 1) imports posteriors"),
         ("_base", "def fit():\n    from skvae._vae import V", "_base (floor 7) imports _vae"),
         ("_vae", "import skvae", "_vae (floor 8) imports __init__ (floor 9)"),
         ("_vae", "from skvae import Unheard", "_vae imports skvae.Unheard, which is no module"),
-        ("nn", "from ._dense import MLP", "nn has a relative import"),
+        ("nn", "from ._dense import DenseNetwork", "nn has a relative import"),
         ("_helpers", "", "_helpers stands on no floor"),
     ],
 )
@@ -97,8 +97,8 @@ def test_rule_sees_a_violation(room, source, complaint):
 @pytest.mark.parametrize(
     ("room", "source"),
     [
-        ("nn", "from skvae.nn._dense import MLP"),
-        ("_base", "from skvae import _model\nfrom skvae.nn import MLP\nimport numpy"),
+        ("nn", "from skvae.nn._dense import DenseNetwork"),
+        ("_base", "from skvae import _model\nfrom skvae.nn import Network\nimport numpy"),
         ("__init__", "from skvae._vae import VariationalAutoencoder"),
     ],
 )

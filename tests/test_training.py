@@ -29,8 +29,8 @@ dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 # ---------------------------------------------------------------- the optimiser
 
 
-def make_adam(dtype=torch.float64):
-    flat = FlatParameters([(3,), (2, 5)], dtype)
+def make_adam(dtype=torch.float64, n_parameters=3):
+    flat = FlatParameters([(n_parameters,), (2, 5)], dtype)
     flat.values.copy_(torch.linspace(-1.0, 1.0, len(flat.values)))
     return Adam(flat)
 
@@ -88,9 +88,11 @@ def torch_adam(adam, steps, rates):
     return leaf.detach()
 
 
+@pytest.mark.parametrize("n_parameters", [3, 40_000])
 @pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_adam_is_torchs_where_nothing_is_clipped(dtype, rtol):
-    adam = make_adam(dtype)
+def test_adam_is_torchs_where_nothing_is_clipped(dtype, rtol, n_parameters):
+    adam = make_adam(dtype, n_parameters)
+    assert adam.few == (n_parameters == 3)
     steps = gradients(50, len(adam.flat.values), dtype)
     rates = np.linspace(RATE, 1e-4, len(steps)).tolist()
     expected = torch_adam(adam, steps, rates)

@@ -1,8 +1,8 @@
-"""Networks as blocks: dense layers, a linear path, any torch module."""
+"""Networks: dense layers or any torch module, beside a linear path."""
 
 from skvae.nn._activations import ACTIVATIONS
-from skvae.nn._dense import MLP, Constant, Dense
-from skvae.nn._module import Module, ModuleFactory
+from skvae.nn._dense import DenseNetwork
+from skvae.nn._module import ModuleFactory, ModuleNetwork
 from skvae.nn._network import Network
 
-__all__ = ["ACTIVATIONS", "MLP", "Constant", "Dense", "Module", "ModuleFactory", "Network"]
+__all__ = ["ACTIVATIONS", "DenseNetwork", "ModuleFactory", "ModuleNetwork", "Network"]

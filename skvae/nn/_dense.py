@@ -1,8 +1,7 @@
-"""Dense layers and stacks of them, with written-out pullbacks."""
+"""The network of dense layers, with its pullback written out."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -14,90 +13,35 @@ from torch import Tensor
 
 from skvae._vjp import Pullback, shared_arrays
 from skvae.nn._activations import ACTIVATIONS
+from skvae.nn._network import Network
+
+# A block of fewer rows is cheaper to convert than the first layer's weights are.
+_FEW_ROWS = 256
+
+# Means further from zero than this many scales cost a product over five bits.
+_FAR = 32.0
 
 
-class Dense:
-    """``y = activation(x W' + b)``.
+class DenseNetwork(Network):
+    """Hidden layers of one activation, and an output layer that sees the input, too.
+
+    A layer's bias is the last column of its weights, and multiplies a one beside its input. The
+    output layer is [A, b, W], of shape (n_out, n_in + 1 + width), and multiplies [x, 1, h]: so the
+    linear path, the bias and the last hidden layer h are one product, and so are their gradients.
+    Without hidden layers it is [A, b], an affine map.
 
     Parameters
     ----------
     n_in, n_out : int
-        Widths; W has shape (n_out, n_in).
+        Widths of input and output.
+    n_linear : int
+        Number of leading outputs that the linear path reaches; in the rows of the others A is zero.
+    hidden_layer_sizes : sequence of int
+        Widths of the hidden layers.
     activation : str
         A key of ``ACTIVATIONS``.
     input_gradient : bool, default=True
-        Whether the pullback computes the gradient of the input; the first layer of an encoder
-        has no use for it and saves a matrix product.
-    """
-
-    def __init__(self, n_in: int, n_out: int, activation: str, input_gradient: bool = True) -> None:
-        self.shapes = [(n_out, n_in), (n_out,)]
-        self.activation = ACTIVATIONS[activation]
-        self.input_gradient = input_gradient
-
-    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
-        """Take the views of W and b."""
-        self.weight, self.bias = params
-        self.grads = grads
-        self.arrays, self.grad_arrays = shared_arrays(params), shared_arrays(grads)
-
-    def start(self, generator: torch.Generator) -> None:
-        """Draw W by Glorot and Bengio (2010), eq. 16, and set b to zero."""
-        n_out, n_in = self.weight.shape
-        bound = math.sqrt(6.0 / (n_in + n_out))
-        draws = torch.rand(n_out, n_in, generator=generator, dtype=torch.float64)
-        with torch.no_grad():
-            self.weight.copy_(draws.mul_(2.0).sub_(1.0).mul_(bound))
-            self.bias.zero_()
-
-    def zero(self) -> None:
-        """Make the layer's output zero, whatever its input."""
-        with torch.no_grad():
-            self.weight.zero_()
-            self.bias.zero_()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map x of shape (rows, n_in) to (rows, n_out)."""
-        return self.activation.forward(F.linear(x, self.weight, self.bias))
-
-    def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
-        """Map x and return the pullback."""
-        weight = self.arrays[0]
-        y, kept = self.from_product(x @ weight.T)
-
-        def pull(dy: np.ndarray) -> np.ndarray | None:
-            d_weight, d_bias = self.grad_arrays
-            dy = self.activation.pullback(dy, kept)
-            np.matmul(dy.T, x, out=d_weight)
-            np.add.reduce(dy, 0, out=d_bias)
-            return dy @ weight if self.input_gradient else None
-
-        return y, pull
-
-    def from_product(self, y: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Go on from x W', overwritten, to the output and what the activation's pullback needs."""
-        y += self.arrays[1]
-        return self.activation.written(y)
-
-
-class MLP:
-    """Dense layers in a row: hidden ones with an activation, the last one affine.
-
-    Without hidden layers it is a constant, the bias of the output: the linear path beside it then
-    makes the network affine with no parameter said twice.
-
-    Parameters
-    ----------
-    n_in : int
-        Width of the input.
-    hidden_layer_sizes : sequence of int
-        Widths of the hidden layers.
-    n_out : int
-        Width of the output.
-    activation : str
-        Activation of the hidden layers.
-    input_gradient : bool, default=True
-        As in ``Dense``, for the first layer.
+        Whether the pullback gives the gradient of the input; an encoder has no use for it.
     """
 
     is_written = True
@@ -105,125 +49,150 @@ class MLP:
     def __init__(
         self,
         n_in: int,
-        hidden_layer_sizes: Sequence[int],
         n_out: int,
+        n_linear: int,
+        hidden_layer_sizes: Sequence[int],
         activation: str,
         input_gradient: bool = True,
     ) -> None:
-        sizes = [n_in, *hidden_layer_sizes]
-        self.layers = [
-            Dense(a, b, activation, input_gradient or k > 0)
-            for k, (a, b) in enumerate(itertools.pairwise(sizes))
-        ]
-        last = Dense(sizes[-1], n_out, "identity") if self.layers else Constant(n_out)
-        self.layers.append(last)  # type: ignore[arg-type]
-        self.shapes = [shape for layer in self.layers for shape in layer.shapes]
+        super().__init__(n_in, n_out, n_linear)
+        widths = [n_in, *hidden_layer_sizes]
+        self.last_width = sum(hidden_layer_sizes[-1:])
+        self.shapes = [(b, a + 1) for a, b in zip(widths, hidden_layer_sizes, strict=False)]
+        self.shapes.append((n_out, n_in + 1 + self.last_width))
+        self.activation = ACTIVATIONS[activation]
+        self.input_gradient = input_gradient
+
+    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+        """Take the views of each layer's weights, the output layer's last."""
+        self.params, self.grads = params, grads
+        self.arrays, self.grad_arrays = shared_arrays(params), shared_arrays(grads)
 
     @property
-    def weights(self) -> list[tuple[Tensor, Tensor]]:
-        """Each weight matrix with its gradient: what ``alpha`` decays."""
-        return [(layer.weight, layer.grads[0]) for layer in self.layers if len(layer.shapes) == 2]
+    def linear(self) -> Tensor:
+        """A, of shape (n_linear, n_in), to be read and written."""
+        return self.params[-1].detach()[: self.n_linear, : self.n_in]
 
     @property
     def output_bias(self) -> Tensor:
-        """Bias of the last layer, shape (n_out,)."""
-        return self.layers[-1].bias
+        """Bias b of shape (n_out,), to be read and written."""
+        return self.params[-1].detach()[:, self.n_in]
 
     @property
-    def buffers(self) -> dict[str, Tensor]:
-        """Nothing is kept beside the parameters."""
-        return {}
+    def weights(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights of the nonlinear path with their gradients: what ``alpha`` decays."""
+        *hidden, output = zip(self.params, self.grads, strict=True)
+        last = slice(self.n_in + 1, None)
+        return [(w[:, :-1], d[:, :-1]) for w, d in hidden] + [
+            (output[0][:, last], output[1][:, last])
+        ]
 
-    def train(self, mode: bool) -> None:
-        """Training and evaluation are the same."""
-
-    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
-        """Hand each layer its views."""
-        at = 0
-        for layer in self.layers:
-            stop = at + len(layer.shapes)
-            layer.bind(params[at:stop], grads[at:stop])
-            at = stop
-
+    @torch.no_grad()
     def start(self, generator: torch.Generator, zero_output: bool) -> None:
-        """Draw the layers; with ``zero_output`` the last one starts at zero."""
-        for layer in self.layers:
-            layer.start(generator)
-        if zero_output:
-            self.layers[-1].zero()
+        """Draw the weights by Glorot and Bengio (2010), eq. 16; the rest is zero."""
+        for block in self.params:
+            block.zero_()
+        for weight, _ in self.weights[: -1 if zero_output else None]:
+            if weight.numel():
+                bound = math.sqrt(6.0 / sum(weight.shape))
+                draws = torch.rand(weight.shape, generator=generator, dtype=torch.float64)
+                weight.copy_(draws.mul_(2.0).sub_(1.0).mul_(bound))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x of shape (rows, n_in) to (rows, n_out)."""
-        for layer in self.layers:
-            x = layer.forward(x)
-        return x
-
-    @property
-    def first_weight(self) -> np.ndarray | None:
-        """The first layer's W, None for a constant."""
-        return self.layers[0].arrays[0] if len(self.shapes) > 1 else None
-
-    def from_product(self, y: np.ndarray) -> np.ndarray:
-        """Go on from the first layer's product x W', of shape (rows, any) for a constant."""
-        first, *others = self.layers
-        y, _ = first.from_product(y)
-        for layer in others:
-            y, _ = layer.vjp(y)
-        return y
+        x = self._input(x)
+        *hidden, output = self.params
+        h = x if hidden else x[:, :0]
+        for block in hidden:
+            h = self.activation.forward(F.linear(h, block[:, :-1], block[:, -1]))
+        raw = F.linear(h, output[:, self.n_in + 1 :], output[:, self.n_in])
+        linear = x @ output[: self.n_linear, : self.n_in].t()
+        if self.n_linear == self.n_out:
+            return raw + linear
+        return torch.cat([raw[:, : self.n_linear] + linear, raw[:, self.n_linear :]], 1)
 
     def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
         """Map x and return the pullback."""
-        pulls = []
-        for layer in self.layers:
-            x, pull = layer.vjp(x)
-            pulls.append(pull)
+        *hidden, output = self.arrays
+        d = self.n_in
+        joint = _with_ones(len(x), d, self.last_width, x.dtype)  # [x, 1, h]
+        self._write_input(x, joint[:, :d])
+        below, layers = joint[:, : d + 1], []
+        for k, block in enumerate(hidden):
+            if k == len(hidden) - 1:
+                above, y = joint, joint[:, d + 1 :]
+            else:
+                above = _with_ones(len(x), len(block), 0, x.dtype)
+                y = above[:, :-1]
+            np.matmul(below, block.T, out=y)
+            layers.append((below, self.activation.written(y)))
+            below = above
 
-        def pull_all(d: Any) -> np.ndarray | None:
-            for pull in reversed(pulls):
-                d = pull(d)
-            return d
+        def pull(dy: np.ndarray) -> np.ndarray | None:
+            *d_hidden, d_output = self.grad_arrays
+            np.matmul(dy.T, joint, out=d_output)
+            if self.n_linear < self.n_out:
+                d_output[self.n_linear :, :d] = 0.0
+            d_joint = dy @ (output if self.input_gradient else output[:, d + 1 :])
+            d_below = d_joint[:, d + 1 :] if self.input_gradient else d_joint
+            for k in reversed(range(len(hidden))):
+                below, kept = layers[k]
+                self.activation.pullback(d_below, kept)
+                np.matmul(d_below.T, below, out=d_hidden[k])
+                if k > 0 or self.input_gradient:
+                    d_below = d_below @ hidden[k][:, :-1]
+            if not self.input_gradient:
+                return None
+            dx = d_joint[:, :d]
+            return dx + d_below if hidden else dx
 
-        return x, pull_all
+        return joint @ output.T, pull
+
+    def _write_input(self, x: np.ndarray, out: np.ndarray) -> None:
+        if self.shift is not None:
+            x = np.subtract(x, self.shift.numpy(), out=out)
+        if self.scale is not None:
+            np.multiply(x, self.scale.numpy(), out=out)
+        elif x is not out:
+            out[...] = x
+
+    def evaluate_rows(self, X: Any, shift: np.ndarray, scale: float) -> np.ndarray | None:
+        """Map rows (x - shift) / scale, given as X, dense or sparse, with no copy of X.
+
+        All constants go into one product: with m the mean and c the network's own scale,
+        c (x - m) / scale A' = x (c A / scale)' - m (c A / scale)', and so for the first layer.
+
+        Returns
+        -------
+        raw : ndarray of shape (rows, n_out) or None
+            None where it would not pay, as the rows are fewer than the weights' own, or where the
+            difference of two large products would lose digits: convert the rows instead.
+        """
+        if X.shape[0] < _FEW_ROWS or np.abs(shift).max() > _FAR * scale:
+            return None
+        *hidden, output = self.arrays
+        d = self.n_in
+        first = np.concatenate([block[:, :d] for block in (*hidden[:1], output[: self.n_linear])])
+        if self.scale is not None:
+            first *= self.scale.numpy()
+        first /= first.dtype.type(scale)
+        mean = shift if self.shift is None else shift + self.shift.numpy() * scale
+        with np.errstate(all="ignore"):
+            y = X @ first.T
+            y -= (first @ mean).astype(y.dtype)
+            h, along = y[:, : -self.n_linear], y[:, -self.n_linear :]
+            for k, block in enumerate(hidden):
+                h = h if k == 0 else h @ block[:, :-1].T
+                h += block[:, -1]
+                self.activation.written(h)
+            raw = h @ output[:, d + 1 :].T
+            raw += output[:, d]
+            raw[:, : self.n_linear] += along
+        return raw
 
 
-class Constant:
-    """``y = b`` for every row: an MLP with nothing between input and output.
-
-    Parameters
-    ----------
-    n_out : int
-        Width of the output.
-    """
-
-    def __init__(self, n_out: int) -> None:
-        self.shapes = [(n_out,)]
-
-    def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
-        """Take the view of b."""
-        (self.bias,) = params
-        self.arrays, self.grad_arrays = shared_arrays(params), shared_arrays(grads)
-
-    def start(self, generator: torch.Generator) -> None:
-        """Set b to zero; nothing is drawn."""
-        self.zero()
-
-    def zero(self) -> None:
-        """Set b to zero."""
-        with torch.no_grad():
-            self.bias.zero_()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Repeat b for every row of x."""
-        return self.bias.expand(len(x), -1)
-
-    def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
-        """Repeat b, in memory of its own, and return the pullback."""
-
-        def pull(dy: np.ndarray) -> None:
-            np.add.reduce(dy, 0, out=self.grad_arrays[0])
-
-        return self.from_product(x)[0], pull
-
-    def from_product(self, y: np.ndarray) -> tuple[np.ndarray, None]:
-        """Repeat b for every row of y."""
-        return np.tile(self.arrays[0], (len(y), 1)), None
+def _with_ones(rows: int, before: int, after: int, dtype: np.dtype) -> np.ndarray:
+    """Make room for ``before`` columns, one of ones, and ``after`` columns."""
+    array = np.empty((rows, before + 1 + after), dtype)
+    array[:, before] = 1.0
+    return array

@@ -1,4 +1,4 @@
-"""Any torch module as a block."""
+"""Any torch module as a network's nonlinear path."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from skvae.nn._network import Network
+
 ModuleFactory = Callable[[int, int], nn.Module]
 
 
-class Module:
-    """``y = gate * module(x) + b``, with a gate and a bias for each output.
+class ModuleNetwork(Network):
+    """``raw = [x A', 0] + b + gate * module(x)``, with a gate for each output.
 
     A gate of zero silences a module of any kind, so that the linear path beside it can start as
     PCA exactly; its gradient is the module's output, so it opens with the first step (Bachlechner
@@ -19,10 +21,12 @@ class Module:
 
     Parameters
     ----------
-    factory : callable
-        ``factory(n_in, n_out)`` returns a module that maps (rows, n_in) to (rows, n_out).
     n_in, n_out : int
         Widths of input and output.
+    n_linear : int
+        Number of leading outputs that the linear path reaches.
+    factory : callable
+        ``factory(n_in, n_out)`` returns a module that maps (rows, n_in) to (rows, n_out).
     generator : torch.Generator
         Seeds the module's own initialisation; torch's global generator is left as it was.
 
@@ -32,11 +36,15 @@ class Module:
         If the factory returns anything but a module that maps these widths.
     """
 
-    is_written = False
-
     def __init__(
-        self, factory: ModuleFactory, n_in: int, n_out: int, generator: torch.Generator
+        self,
+        n_in: int,
+        n_out: int,
+        n_linear: int,
+        factory: ModuleFactory,
+        generator: torch.Generator,
     ) -> None:
+        super().__init__(n_in, n_out, n_linear)
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(generator.get_state())
             module = factory(n_in, n_out)
@@ -50,7 +58,8 @@ class Module:
         self.names = [name for name, _ in module.named_parameters()]
         self.initial = [p.detach().clone() for _, p in module.named_parameters()]
         self.initial_buffers = [b.clone() for b in module.buffers()]
-        self.shapes = [tuple(p.shape) for p in self.initial] + [(n_out,), (n_out,)]
+        inner = [tuple(p.shape) for p in self.initial]
+        self.shapes = [(n_linear, n_in), *inner, (n_out,), (n_out,)]
         self._check_shape(factory, n_in, n_out)
 
     def _check_shape(self, factory: ModuleFactory, n_in: int, n_out: int) -> None:
@@ -64,14 +73,19 @@ class Module:
             )
 
     @property
+    def linear(self) -> Tensor:
+        """A, of shape (n_linear, n_in), to be read and written."""
+        return self.path.detach()
+
+    @property
     def weights(self) -> list[tuple[Tensor, Tensor]]:
         """Each parameter of two axes or more with its gradient: what ``alpha`` decays."""
         return [(p, p.grad) for p in self.params.values() if p.ndim > 1 and p.grad is not None]
 
     @property
     def output_bias(self) -> Tensor:
-        """Bias b, shape (n_out,)."""
-        return self.bias
+        """Bias b of shape (n_out,), to be read and written."""
+        return self.bias.detach()
 
     @property
     def buffers(self) -> dict[str, Tensor]:
@@ -83,14 +97,15 @@ class Module:
         self.module.train(mode)
 
     def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
-        """Take the views of the module's parameters, the gate and the bias."""
-        *inner, self.gate, self.bias = params
+        """Take the views of A, the module's parameters, the gate and the bias."""
+        self.path, *inner, self.gate, self.bias = params
         self.params = dict(zip(self.names, inner, strict=True))
         self.module.to(device=self.gate.device, dtype=self.gate.dtype)
 
     def start(self, generator: torch.Generator, zero_output: bool) -> None:
         """Set the module's own initial values; with ``zero_output`` the gate is closed."""
         with torch.no_grad():
+            self.path.zero_()
             for view, value in zip(self.params.values(), self.initial, strict=True):
                 view.copy_(value)
             for buffer, value in zip(self.module.buffers(), self.initial_buffers, strict=True):
@@ -100,4 +115,7 @@ class Module:
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x of shape (rows, n_in) to (rows, n_out)."""
-        return self.gate * torch.func.functional_call(self.module, self.params, (x,)) + self.bias
+        x = self._input(x)
+        output = torch.func.functional_call(self.module, self.params, (x,))
+        linear = torch.nn.functional.pad(x @ self.path.t(), (0, self.n_out - self.n_linear))
+        return self.gate * output + self.bias + linear
