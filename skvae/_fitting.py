@@ -116,7 +116,7 @@ class Trainer:
         for k, batch in enumerate(self.rows.epoch(self.batch_size, self.generator)):
             if k % _NOISE_STEPS == 0:  # one call for a block of steps
                 noise = self.noise(min(_NOISE_STEPS, self.n_steps - k), self.batch_size).unbind()
-            eps = noise[k % _NOISE_STEPS][None, : len(batch.inputs)]
+            eps = noise[k % _NOISE_STEPS][None, : batch.inputs.shape[0]]
             yield self.step(batch, eps, self.plan.beta)
         self.model.train(False)
 

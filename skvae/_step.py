@@ -69,14 +69,16 @@ class WrittenStep:
         self.latent = latent
         self.equal: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
 
-    def gradients(self, batch: Batch, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    def gradients(
+        self, weight: Tensor | None, draws: int, inputs: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """d loss / d log p = -w / (rows draws), of shape (draws, rows), and w / rows, (rows,)."""
-        rows = len(batch.inputs)
-        if batch.weight is not None:
-            share = batch.weight.numpy() / rows
+        rows = len(inputs)
+        if weight is not None:
+            share = weight.numpy() / rows
             return np.tile(share / -draws, (draws, 1)), share
         if (draws, rows) not in self.equal:
-            share = np.full(rows, 1.0 / rows, dtype=batch.inputs.numpy().dtype)
+            share = np.full(rows, 1.0 / rows, dtype=inputs.dtype)
             self.equal[draws, rows] = np.tile(share / -draws, (draws, 1)), share
         return self.equal[draws, rows]
 
@@ -84,18 +86,20 @@ class WrittenStep:
     def __call__(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> float:
         """Write the gradient of the loss to the flat buffer and return the loss."""
         model = self.model
-        raw_z, pull_encoder = model.encoder.vjp(batch.inputs.numpy())
+        inputs = batch.inputs.numpy()
+        target = inputs if batch.target is batch.inputs else batch.target.numpy()
+        raw_z, pull_encoder = model.encoder.vjp(inputs)
         z, kl, pull_latent = self.latent(raw_z, eps.numpy())
         draws, rows, k = z.shape
         raw_x, pull_decoder = model.decoder.vjp(z.reshape(draws * rows, k))
         log_p, pull_likelihood = model.likelihood.log_prob_vjp(
             raw_x.reshape(draws, rows, -1),
-            batch.target.numpy(),
+            target,
             None if batch.observed is None else batch.observed.numpy(),
             model.shared.arrays,
             model.shared.grad_arrays,
         )
-        d_log_p, share = self.gradients(batch, draws)
+        d_log_p, share = self.gradients(batch.weight, draws, inputs)
         d_kl = share * float(beta)
         loss = np.vdot(log_p, d_log_p) + np.vdot(kl, d_kl)
         d_raw_x = pull_likelihood(d_log_p).reshape(draws * rows, -1)

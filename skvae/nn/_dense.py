@@ -112,47 +112,53 @@ class DenseNetwork(Network):
         return torch.cat([raw[:, : self.n_linear] + linear, raw[:, self.n_linear :]], 1)
 
     def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
-        """Map x and return the pullback."""
+        """Map x and return the pullback.
+
+        Inside, rows are columns: a part of [x, 1, h] then lies in one piece, and loops over it are
+        twice as fast.
+        """
         *hidden, output = self.arrays
-        d = self.n_in
-        joint = _with_ones(len(x), d, self.last_width, x.dtype)  # [x, 1, h]
-        self._write_input(x, joint[:, :d])
-        below, layers = joint[:, : d + 1], []
+        d, n = self.n_in, len(x)
+        joint = _with_ones(d, self.last_width, x)
+        self._write_input(x.T, joint[:d])
+        below, layers = joint[: d + 1], []
         for k, block in enumerate(hidden):
-            if k == len(hidden) - 1:
-                above, y = joint, joint[:, d + 1 :]
-            else:
-                above = _with_ones(len(x), len(block), 0, x.dtype)
-                y = above[:, :-1]
-            np.matmul(below, block.T, out=y)
+            last = k == len(hidden) - 1
+            above = joint if last else _with_ones(len(block), 0, x)
+            y = joint[d + 1 :] if last else above[:-1]
+            np.matmul(block, below, out=y)
             layers.append((below, self.activation.written(y)))
             below = above
 
         def pull(dy: np.ndarray) -> np.ndarray | None:
             *d_hidden, d_output = self.grad_arrays
-            np.matmul(dy.T, joint, out=d_output)
+            np.matmul(dy.T, joint.T, out=d_output)
             if self.n_linear < self.n_out:
                 d_output[self.n_linear :, :d] = 0.0
-            d_joint = dy @ (output if self.input_gradient else output[:, d + 1 :])
-            d_below = d_joint[:, d + 1 :] if self.input_gradient else d_joint
+            d_joint = (output if self.input_gradient else output[:, d + 1 :]).T @ dy.T
+            d_below = d_joint[d + 1 :] if self.input_gradient else d_joint
             for k in reversed(range(len(hidden))):
                 below, kept = layers[k]
                 self.activation.pullback(d_below, kept)
-                np.matmul(d_below.T, below, out=d_hidden[k])
+                np.matmul(d_below, below.T, out=d_hidden[k])
                 if k > 0 or self.input_gradient:
-                    d_below = d_below @ hidden[k][:, :-1]
+                    d_below = hidden[k][:, :-1].T @ d_below
             if not self.input_gradient:
                 return None
-            dx = d_joint[:, :d]
-            return dx + d_below if hidden else dx
+            dx = np.empty((n, d), x.dtype)
+            dx[...] = d_joint[:d].T
+            if hidden:
+                dx += d_below.T
+            return dx
 
-        return joint @ output.T, pull
+        return joint.T @ output.T, pull
 
     def _write_input(self, x: np.ndarray, out: np.ndarray) -> None:
+        """Write the input, of shape (n_in, rows), shifted and scaled."""
         if self.shift is not None:
-            x = np.subtract(x, self.shift.numpy(), out=out)
+            x = np.subtract(x, self.shift.numpy()[:, None], out=out)
         if self.scale is not None:
-            np.multiply(x, self.scale.numpy(), out=out)
+            np.multiply(x, self.scale.numpy()[:, None], out=out)
         elif x is not out:
             out[...] = x
 
@@ -191,8 +197,8 @@ class DenseNetwork(Network):
         return raw
 
 
-def _with_ones(rows: int, before: int, after: int, dtype: np.dtype) -> np.ndarray:
-    """Make room for ``before`` columns, one of ones, and ``after`` columns."""
-    array = np.empty((rows, before + 1 + after), dtype)
-    array[:, before] = 1.0
+def _with_ones(before: int, after: int, x: np.ndarray) -> np.ndarray:
+    """Make room for ``before`` features of each row of x, a one, and ``after`` features."""
+    array = np.empty((before + 1 + after, len(x)), x.dtype)
+    array[before] = 1.0
     return array
