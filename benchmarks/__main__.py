@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import import_time, inference, mnist, peers, quality, start, step
+from benchmarks import (
+    import_time,
+    inference,
+    mnist,
+    peers,
+    quality,
+    reach,
+    scale,
+    sharing,
+    start,
+    step,
+)
 from benchmarks.common import publish
 
 BENCHMARKS = {
@@ -13,6 +24,9 @@ BENCHMARKS = {
     "mnist": mnist,
     "step": step,
     "peers": peers,
+    "reach": reach,
+    "scale": scale,
+    "sharing": sharing,
     "import": import_time,
     "inference": inference,
 }

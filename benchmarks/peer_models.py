@@ -345,8 +345,18 @@ def jax_scan(task: Task, X: np.ndarray, epochs: int) -> Fitted:
 _compiled: dict[Any, Any] = {}
 
 
-def keras(task: Task, X: np.ndarray, epochs: int, backend: str, **options: Any) -> Fitted:
-    """The example of the Keras documentation: a sampling layer that adds the KL term."""
+def keras(
+    task: Task,
+    X: np.ndarray,
+    epochs: int,
+    backend: str,
+    optimizer: str | None = None,
+    after_epoch: Callable[[Encode, Decode], bool] | None = None,
+) -> Fitted:
+    """The example of the Keras documentation: a sampling layer that adds the KL term.
+
+    ``after_epoch`` says whether to stop.
+    """
     os.environ["KERAS_BACKEND"] = backend
     import keras
     from keras import layers, ops
@@ -383,15 +393,21 @@ def keras(task: Task, X: np.ndarray, epochs: int, backend: str, **options: Any) 
 
     inputs = keras.Input((task.n_features,))
     model = keras.Model(inputs, decoder(Sampling()(encoder(inputs))))
-    optimizer = options.pop("optimizer", None) or keras.optimizers.Adam(LEARNING_RATE)
-    model.compile(optimizer=optimizer, loss=loss)
-    model.fit(X, X, epochs=epochs, batch_size=task.batch_size, verbose=0, **options)
+    model.compile(optimizer=optimizer or keras.optimizers.Adam(LEARNING_RATE), loss=loss)
 
     def encode(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean, log_variance = np.split(encoder.predict(rows, verbose=0), 2, 1)
         return mean, log_variance
 
-    return encode, lambda z: decoder.predict(z.astype(np.float32), verbose=0)
+    def decode(z: np.ndarray) -> np.ndarray:
+        return decoder.predict(z.astype(np.float32), verbose=0)
+
+    def end(epoch: int, logs: object) -> None:
+        model.stop_training = after_epoch is not None and after_epoch(encode, decode)
+
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=end)
+    model.fit(X, X, epochs=epochs, batch_size=task.batch_size, verbose=0, callbacks=[watch])
+    return encode, decode
 
 
 def keras_jax(task: Task, X: np.ndarray, epochs: int) -> Fitted:

@@ -12,7 +12,7 @@ from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
 # Multiply-adds of a step below which a second thread costs more than it brings.
-_THREADED_WORK = 2e8
+_THREADED_WORK = 1.5e9
 
 # Multiply-adds of a step above which a GPU is worth its launches: a step is some hundred kernels
 # of about 5 microseconds, in which two CPU cores do about this much.
