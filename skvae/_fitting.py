@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +15,15 @@ from torch import Tensor
 
 from skvae._model import Architecture, Model
 from skvae._start import Prepared, Units, prepare, set_inputs, write_start
-from skvae._step import build_step
+from skvae._step import PartedStep, build_step
 from skvae.training import (
     Adam,
     DivergenceError,
     Outcome,
     Rows,
     Schedule,
+    count_parts,
+    one_thread,
     pick,
     resolve_device,
     train,
@@ -90,7 +93,8 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(seed)
         self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples)
         self.n_steps = -(-rows.n_samples // self.batch_size)
-        self.step = build_step(model, plan.penalty / rows.count)
+        parts = count_parts(step_work(model.architecture, self.batch_size))
+        self.step = build_step(model, plan.penalty / rows.count, parts)
         self.adam = Adam(model.flat)
         self.interrupted = False
         if held_out is not None:
@@ -137,15 +141,16 @@ class Trainer:
 
     def run(self, schedule: Schedule) -> Outcome:
         """Train, and leave the best epoch's parameters in the model."""
-        outcome = train(
-            self.epoch,
-            None if self.held_out is None else self.evaluate,
-            self.model.state,
-            self.adam,
-            schedule,
-            self.n_steps,
-            self.plan.report,
-        )
+        with one_thread() if isinstance(self.step, PartedStep) else nullcontext():
+            outcome = train(
+                self.epoch,
+                None if self.held_out is None else self.evaluate,
+                self.model.state,
+                self.adam,
+                schedule,
+                self.n_steps,
+                self.plan.report,
+            )
         self.interrupted = self.interrupted or outcome.interrupted
         return outcome._replace(interrupted=self.interrupted)
 

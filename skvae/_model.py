@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._vjp import Shape, bind, shared_arrays
+from skvae._vjp import Block, Shape, bind, shared_arrays
 from skvae.likelihoods import Likelihood
 from skvae.nn import DenseNetwork, ModuleFactory, ModuleNetwork, Network
 from skvae.objectives import ELBO, closed_form_kl
@@ -83,7 +84,7 @@ class Model:
     ) -> None:
         d, k = architecture.n_features, architecture.n_components
         hidden = architecture.hidden_layer_sizes
-        self.n_components = k
+        self.architecture, self.n_components = architecture, k
         self.likelihood = architecture.likelihood
         self.posterior, self.prior, self.objective = DiagonalNormal(), StandardNormal(), ELBO()
         n_raw_z, n_raw_x = self.posterior.n_raw(k), self.likelihood.n_raw(d)
@@ -101,7 +102,20 @@ class Model:
         self.encoder = network(architecture.encoder, (d, n_raw_z, k), hidden, False)
         self.decoder = network(architecture.decoder, (k, n_raw_x, d), hidden[::-1], True)
         self.shared = Shared(self.likelihood.parameter_shapes(d))
-        self.flat = bind([self.encoder, self.decoder, self.shared], dtype, device, values)
+        self.flat = bind(self._blocks, dtype, device, values, trained=values is None)
+
+    @property
+    def _blocks(self) -> list[Block]:
+        return [self.encoder, self.decoder, self.shared]
+
+    def twin(self) -> Model:
+        """Give a model of the same parameters, where they lie, with gradients of its own."""
+        twin = copy.copy(self)
+        twin.encoder, twin.decoder = copy.copy(self.encoder), copy.copy(self.decoder)
+        twin.shared = copy.copy(self.shared)
+        values = self.flat.values
+        twin.flat = bind(twin._blocks, values.dtype, values.device, values)
+        return twin
 
     @property
     def networks(self) -> tuple[Network, Network]:

@@ -63,8 +63,9 @@ class FlatParameters:
     device : torch.device or str, default="cpu"
         Device of both buffers.
     values : Tensor of shape (n_parameters,), optional
-        Values of a model that is not trained: they are used where they lie, and there are no
-        gradients.
+        Values to be used where they lie.
+    trained : bool, default=True
+        Whether there are gradients.
 
     Attributes
     ----------
@@ -80,11 +81,11 @@ class FlatParameters:
         dtype: torch.dtype,
         device: torch.device | str = "cpu",
         values: Tensor | None = None,
+        trained: bool = True,
     ) -> None:
         shapes = list(shapes)
         sizes = [math.prod(shape) for shape in shapes]
         steps = [-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes]
-        trained = values is None
         if values is None:
             values = torch.zeros(sum(steps), dtype=dtype, device=device)
         self.values = values
@@ -107,9 +108,11 @@ def bind(
     dtype: torch.dtype,
     device: torch.device | str,
     values: Tensor | None = None,
+    trained: bool = True,
 ) -> FlatParameters:
     """Lay the parameters of ``blocks`` out in one flat buffer and hand each its views."""
-    flat = FlatParameters([s for block in blocks for s in block.shapes], dtype, device, values)
+    shapes = [shape for block in blocks for shape in block.shapes]
+    flat = FlatParameters(shapes, dtype, device, values, trained)
     start = 0
     for block in blocks:
         stop = start + len(block.shapes)

@@ -14,7 +14,7 @@ from torch import Tensor
 from skvae._math import LOG_VARIANCE_BOUND, soft_bound, soft_bound_inverse, soft_bound_vjp
 from skvae._model import Architecture, Model
 from skvae._start import prepare, set_inputs, write_start
-from skvae._step import ComposedStep, WrittenStep, build_step
+from skvae._step import ComposedStep, PartedStep, WrittenStep, build_step
 from skvae._vjp import bind, shared_arrays
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.nn import ACTIVATIONS, DenseNetwork
@@ -220,12 +220,23 @@ def test_written_step_is_composed_step(activation, likelihood, hidden):
         batch = make_batch(weighted, masked)
         eps = normal(draws, N_ROWS, N_LATENTS, seed=7)
         results = []
-        for step in (WrittenStep(model, penalty), ComposedStep(model, penalty)):
+        steps = [step(model, penalty) for step in (WrittenStep, ComposedStep)]
+        for step in (*steps, PartedStep(model, penalty, n_parts=3)):
             for view in model.flat.grad_views:
                 view.fill_(torch.nan)  # what an earlier step left is of no account
             loss = step(batch, eps, torch.tensor(beta, dtype=torch.float64))
             results.append((torch.as_tensor(loss, dtype=torch.float64), model.flat.grads.clone()))
-        close(*results)
+        written, composed, parted = results
+        close(written, composed)
+        close(parted, composed)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_parts_may_be_empty(n_rows):
+    model, batch = make_model(Gaussian()), make_batch().part(slice(n_rows))
+    eps = normal(1, n_rows, N_LATENTS)
+    losses = [step(batch, eps, 1.0) for step in (WrittenStep(model), PartedStep(model, 0.0, 3))]
+    close(*(torch.tensor(loss) for loss in losses))
 
 
 def naive_network(network, x):

@@ -1,7 +1,13 @@
 """Training: batches, optimiser, loop and device; it knows of no autoencoder."""
 
 from skvae.training._adam import Adam
-from skvae.training._device import available_devices, limit_threads, resolve_device
+from skvae.training._device import (
+    available_devices,
+    count_parts,
+    limit_threads,
+    one_thread,
+    resolve_device,
+)
 from skvae.training._loop import DivergenceError, Outcome, Schedule, train
 from skvae.training._rows import Batch, Moments, Rows, blocks, pick, shuffled, weighted_moments
 
@@ -15,7 +21,9 @@ __all__ = [
     "Schedule",
     "available_devices",
     "blocks",
+    "count_parts",
     "limit_threads",
+    "one_thread",
     "pick",
     "resolve_device",
     "shuffled",

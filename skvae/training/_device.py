@@ -11,8 +11,8 @@ import torch
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
-# Multiply-adds of a step below which a second thread costs more than it brings.
-_THREADED_WORK = 1.5e9
+# Multiply-adds of a step's share on each thread: below, threads cost more than they bring.
+_PART_WORK = 2e7
 
 # Multiply-adds of a step above which a GPU is worth its launches: a step is some hundred kernels
 # of about 5 microseconds, in which two CPU cores do about this much.
@@ -98,4 +98,14 @@ def limit_threads(work: float) -> AbstractContextManager[Any]:
 
     Then its bits do not depend on the number of threads at hand either.
     """
-    return _one_thread if work < _THREADED_WORK else nullcontext()
+    return _one_thread if work < 2 * _PART_WORK else nullcontext()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Hold BLAS and torch to one thread inside the context: the caller has threads of its own."""
+    return _one_thread
+
+
+def count_parts(work: float) -> int:
+    """Count the threads that a step is worth, as far as torch is allowed them."""
+    return max(1, min(torch.get_num_threads(), int(work // _PART_WORK)))

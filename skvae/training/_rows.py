@@ -46,6 +46,16 @@ class Batch(NamedTuple):
     observed: Tensor | None = None
     weight: Tensor | None = None
 
+    def part(self, rows: slice) -> Batch:
+        """Rows that lie side by side."""
+        inputs = self.inputs[rows]
+        return Batch(
+            inputs,
+            inputs if self.target is self.inputs else self.target[rows],
+            None if self.observed is None else self.observed[rows],
+            None if self.weight is None else self.weight[rows],
+        )
+
 
 class Moments(NamedTuple):
     """Weighted mean and (population) variance of each feature, and the weights' total."""
