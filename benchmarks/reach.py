@@ -29,8 +29,8 @@ FORMATS = {"model": "s", "seconds": ".1f", "held-out loss": ".2f", "epochs": ".0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's options."""
     parser.add_argument("--repeats", type=int, default=3, help="processes a model (default: 3)")
-    parser.add_argument("--epochs", type=int, default=10, help="of our fit (default: 10)")
-    parser.add_argument("--learning-rate", type=float, default=4e-3)
+    parser.add_argument("--epochs", type=int, default=8, help="of our fit (default: 8)")
+    parser.add_argument("--learning-rate", type=float, default=8e-3)
 
 
 def run(args: argparse.Namespace) -> Report:

@@ -12,11 +12,13 @@ from skvae._model import Model
 from skvae.objectives import closed_form_kl
 from skvae.training import Batch
 
-# Rows that the latents' moments and the decoder's Jacobian are averaged over, at most; of the
-# former fewer where a row is wide, so that a sparse X is never made dense whole.
+# Rows that the latents' moments and the decoder's Jacobian are averaged over, at most; fewer where
+# a row is wide, so that a sparse X is never made dense whole.
 _MOMENT_ROWS = 10_000
-_MOMENT_CELLS = 2**22
+_MOMENT_CELLS = 2**21
 _JACOBIAN_ROWS = 1_000
+_JACOBIAN_CELLS = 2**20
+_LEAST_ROWS = 100
 
 #: Burda et al. (2015), section 5: a latent is active where Cov_x(E_q[z]) exceeds this.
 ACTIVE_VARIANCE = 0.01
@@ -64,7 +66,7 @@ def _spread(n_samples: int, most: int) -> np.ndarray:
 
 def report_rows(n_samples: int, n_features: int) -> np.ndarray:
     """Indices, evenly spread, of the rows that a report is made of."""
-    return _spread(n_samples, min(_MOMENT_ROWS, max(_JACOBIAN_ROWS, _MOMENT_CELLS // n_features)))
+    return _spread(n_samples, min(_MOMENT_ROWS, max(_LEAST_ROWS, _MOMENT_CELLS // n_features)))
 
 
 @torch.no_grad()
@@ -91,7 +93,8 @@ def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.nda
     q = model.encode(batch.inputs)
     closed_form = closed_form_kl(model.posterior, model.prior)
     assert closed_form is not None
-    few = torch.from_numpy(_spread(len(weight), _JACOBIAN_ROWS))
+    n_few = min(_JACOBIAN_ROWS, max(_LEAST_ROWS, _JACOBIAN_CELLS // batch.inputs.shape[1]))
+    few = torch.from_numpy(_spread(len(weight), n_few))
     jacobian, squares, variance = _decoder_moments(model, q.mean[few], weight[few], scale)
     moments = {
         "count": torch.tensor(float(len(weight))),

@@ -119,7 +119,7 @@ def train(
                 scores.append(evaluate())
                 if scores[-1] > best:
                     best, best_epoch = scores[-1], epoch
-                    kept = [t.clone() for t in state]
+                    _copy(state, kept)
                 stale = 0 if best > reference + schedule.tol else stale + 1
                 reference = best if stale == 0 else reference
             report(epoch, losses[-1], scores[-1] if scores else None)
@@ -130,8 +130,7 @@ def train(
     if evaluate is None:
         best_epoch = len(losses)
     else:
-        for tensor, value in zip(state, kept, strict=True):
-            tensor.copy_(value)
+        _copy(kept, state)
     return Outcome(
         loss_curve=losses,
         scores=scores,
@@ -140,6 +139,11 @@ def train(
         interrupted=interrupted,
         still_rising=bool(scores) and len(losses) == schedule.max_iter and stale == 0,
     )
+
+
+def _copy(source: list[Tensor], target: list[Tensor]) -> None:
+    for value, tensor in zip(source, target, strict=True):
+        tensor.copy_(value)
 
 
 def _run_epoch(
