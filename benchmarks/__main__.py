@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks import (
+    gpu,
     import_time,
     inference,
     mnist,
@@ -27,6 +28,7 @@ BENCHMARKS = {
     "reach": reach,
     "scale": scale,
     "sharing": sharing,
+    "gpu": gpu,
     "import": import_time,
     "inference": inference,
 }

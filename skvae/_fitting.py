@@ -20,6 +20,7 @@ from skvae.training import (
     Adam,
     DivergenceError,
     Outcome,
+    Replayed,
     Rows,
     Schedule,
     count_parts,
@@ -97,6 +98,11 @@ class Trainer:
         self.step = build_step(model, plan.penalty / rows.count, parts)
         self.adam = Adam(model.flat)
         self.interrupted = False
+        # Of what it sees, a user's module alone might read numbers back or draw from a generator.
+        dense = all(network.is_written for network in model.networks)
+        graph = dense and rows.device.type == "cuda" and rows.resident is not None
+        self.replayed = Replayed(self.advance, self.state) if graph else None
+        self.rate = model.flat.values.new_zeros((), dtype=torch.float32)
         if held_out is not None:
             weight = held_out.weight
             self.held_out_weight = None if weight is None else weight.double().cpu().numpy()
@@ -114,15 +120,27 @@ class Trainer:
         shape = (draws, rows, self.model.n_components)
         return torch.randn(shape, generator=self.generator).to(self.rows.device, self.rows.dtype)
 
-    def epoch(self) -> Iterator[Tensor | float]:
-        """Go through the training rows once; yield each step's loss."""
+    def epoch(self, rate: Callable[[int], float]) -> Iterator[Tensor | float]:
+        """Go through the training rows once; yield each step's loss.
+
+        ``rate`` gives the learning rate of each step.
+        """
         self.model.train(True)
-        for k, batch in enumerate(self.rows.epoch(self.batch_size, self.generator)):
+        for k, index in enumerate(self.rows.epoch(self.batch_size, self.generator)):
             if k % _NOISE_STEPS == 0:  # one call for a block of steps
                 noise = self.noise(min(_NOISE_STEPS, self.n_steps - k), self.batch_size).unbind()
-            eps = noise[k % _NOISE_STEPS][None, : batch.inputs.shape[0]]
-            yield self.step(batch, eps, self.plan.beta)
+            eps = noise[k % _NOISE_STEPS][None, : index.shape[0]]
+            if self.replayed is None:
+                yield self.advance(index, eps, rate(k))
+            else:
+                yield self.replayed(index, eps, self.rate.fill_(rate(k)))
         self.model.train(False)
+
+    def advance(self, index: Tensor, eps: Tensor, rate: Tensor | float) -> Tensor | float:
+        """Take one whole step: gather the rows at ``index``, differentiate, update."""
+        loss = self.step(self.rows.take(index), eps, self.plan.beta)
+        self.adam.step(rate)
+        return loss
 
     @torch.no_grad()
     def held_out_bounds(self) -> np.ndarray:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit, log_expit
 from torch import Tensor
 
+from skvae._fitting import Plan, Trainer
 from skvae._math import LOG_VARIANCE_BOUND, soft_bound, soft_bound_inverse, soft_bound_vjp
 from skvae._model import Architecture, Model
 from skvae._start import prepare, set_inputs, write_start
@@ -21,7 +22,7 @@ from skvae.nn import ACTIVATIONS, DenseNetwork
 from skvae.objectives import closed_form_kl, written_latent
 from skvae.posteriors import DiagonalNormal
 from skvae.priors import StandardNormal
-from skvae.training import Adam, Batch
+from skvae.training import Adam, Batch, Rows, Schedule
 
 LIKELIHOODS = {
     "gaussian shared": Gaussian(),
@@ -389,3 +390,48 @@ def test_user_module_trains_by_the_composed_step(side):
 def test_written_step_is_chosen_where_it_exists():
     assert isinstance(build_step(make_model(Gaussian())), WrittenStep)
     assert isinstance(build_step(make_model(Bernoulli(), hidden=())), WrittenStep)
+
+
+# ------------------------------------------------------------------ devices
+
+
+def make_trainer(device, likelihood, n_samples=37):
+    """A trainer of float32 whose parameters are random, on any device."""
+    model = make_model(likelihood)
+    architecture = model.architecture
+    values = model.flat.values.to(device, torch.float32)
+    model = Model(architecture, torch.float32, device, torch.Generator())
+    with torch.no_grad():
+        model.flat.values.copy_(values)
+    X = uniform(n_samples, N_FEATURES).numpy()
+    device = torch.device(device)
+    rows = Rows(X, None, np.zeros(N_FEATURES), 1.0, torch.float32, device)
+    schedule = Schedule(max_iter=3, learning_rate_init=1e-2, tol=0.0, n_iter_no_change=3)
+    plan = Plan(schedule, 8, 0.3, 1.0, str(device), "pca", None, lambda *_: None)
+    return Trainer(model, rows, None, plan, seed=0)
+
+
+def assert_same_training(one, other):
+    outcomes = [trainer.run(trainer.plan.schedule) for trainer in (one, other)]
+    np.testing.assert_allclose(outcomes[0].loss_curve, outcomes[1].loss_curve, rtol=1e-5)
+    # Adam divides by the gradient's size: rounding of a small gradient moves a parameter.
+    close(one.model.flat.values.cpu(), other.model.flat.values.cpu(), atol=1e-4)
+
+
+@likelihoods
+def test_composed_training_is_written_training(likelihood):
+    """What a device runs, run on the CPU: the same steps with the same noise."""
+    composed, written = make_trainer("cpu", likelihood), make_trainer("cpu", likelihood)
+    composed.step = ComposedStep(composed.model, written.step.penalty)
+    assert isinstance(written.step, WrittenStep)
+    assert_same_training(composed, written)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@likelihoods
+def test_replayed_training_is_the_cpus(likelihood):
+    """37 rows in batches of 8 take two graphs."""
+    trainer = make_trainer("cuda", likelihood)
+    assert_same_training(trainer, make_trainer("cpu", likelihood))
+    assert len(trainer.replayed.graphs) == 2

@@ -9,6 +9,7 @@ from skvae.training._device import (
     resolve_device,
 )
 from skvae.training._loop import DivergenceError, Outcome, Schedule, train
+from skvae.training._replay import Replayed
 from skvae.training._rows import Batch, Moments, Rows, blocks, pick, shuffled, weighted_moments
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "DivergenceError",
     "Moments",
     "Outcome",
+    "Replayed",
     "Rows",
     "Schedule",
     "available_devices",

@@ -69,7 +69,7 @@ class Outcome(NamedTuple):
 
 
 def train(
-    take_epoch: Callable[[], Iterable[Tensor | float]],
+    take_epoch: Callable[[Callable[[int], float]], Iterable[Tensor | float]],
     evaluate: Callable[[], float] | None,
     state: list[Tensor],
     adam: Adam,
@@ -82,8 +82,8 @@ def train(
     Parameters
     ----------
     take_epoch : callable
-        Goes through the training rows once: yields the loss of a step, whose gradient is then in
-        the flat buffer.
+        Goes through the training rows once and yields the loss of each step. It is given the
+        learning rate as a function of the step's number in the epoch.
     evaluate : callable or None
         Held-out value of the present parameters, the higher the better; without it the last epoch
         is kept.
@@ -147,18 +147,18 @@ def _copy(source: list[Tensor], target: list[Tensor]) -> None:
 
 
 def _run_epoch(
-    take_epoch: Callable[[], Iterable[Tensor | float]],
+    take_epoch: Callable[[Callable[[int], float]], Iterable[Tensor | float]],
     adam: Adam,
     schedule: Schedule,
     n_steps: int,
     epoch: int,
 ) -> float:
-    losses: list[Any] = []
-    skipped = adam.n_skipped.clone()
-    for k, loss in enumerate(take_epoch()):
+    def rate(k: int) -> float:
         progress = (epoch - 1 + k / n_steps) / schedule.max_iter * schedule.annealed
-        adam.step(schedule.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress)))
-        losses.append(loss)
+        return schedule.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+    skipped = adam.n_skipped.clone()
+    losses: list[Any] = list(take_epoch(rate))
     n_finite = n_steps - int((adam.n_skipped - skipped).item())
     if n_finite == 0:
         raise DivergenceError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,6 +150,14 @@ def shuffled(n_samples: int, n_features: int, generator: torch.Generator) -> Ten
     return torch.cat(groups)
 
 
+def _fits(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> bool:
+    """Say whether to convert a table of this shape whole; a GPU lends half of what is free."""
+    cells = shape[0] * shape[1]
+    if device.type == "cuda":
+        return cells * dtype.itemsize <= torch.cuda.mem_get_info(device)[0] // 2
+    return cells <= _RESIDENT_CELLS
+
+
 class Rows:
     """Rows of X in working units, handed out as batches.
 
@@ -198,7 +206,7 @@ class Rows:
         # One of the two: all rows in working units, or where to read them.
         self.resident: Tensor | None = None
         self.source = X
-        if not sparse.issparse(X) and X.shape[0] * X.shape[1] <= _RESIDENT_CELLS:
+        if not sparse.issparse(X) and _fits(X.shape, dtype, device):
             self.resident = self._working(X).to(device)
             self.source = None
         on_cpu = self.resident is not None and self.resident.device.type == "cpu"
@@ -234,12 +242,15 @@ class Rows:
         elif self.resident is not None:
             u = self.resident.index_select(0, index.to(self.device))
         else:
-            u = self._working(self.source[index.numpy()]).to(self.device)
+            u = self._working(self.source[index.cpu().numpy()])
+            if self.device.type == "cuda":  # from pinned memory a copy runs beside the step
+                u = u.pin_memory()
+            u = u.to(self.device, non_blocking=True)
         weight = None if self.weight is None else self.weight[index.to(self.device)]
         return Batch(u, u, None, weight)
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield every row once, in a new order, in batches whose sizes differ by at most one.
+    def epoch(self, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
+        """Give the index of every row once, in a new order, in batches of sizes that differ by one.
 
         So no batch is left with a row or two, which would step as far as a full one.
         """
@@ -247,8 +258,9 @@ class Rows:
             order = shuffled(self.n_samples, self.n_features, generator)
         else:
             order = torch.randperm(self.n_samples, generator=generator)
-        for index in order.tensor_split(-(-self.n_samples // batch_size)):
-            yield self.take(index)
+        if self.resident is not None:
+            order = order.to(self.device)
+        return order.tensor_split(-(-self.n_samples // batch_size))
 
     def all(self) -> Iterator[tuple[slice, Batch]]:
         """Yield every row in order, in blocks of bounded memory."""
