@@ -145,8 +145,8 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
     def _work(self, architecture: Architecture, X: Any) -> float:
         """Multiply-adds of a step; where the number of latents is open, of as many as features."""
         k = int(self.n_components) if isinstance(self.n_components, Integral) else X.shape[1]
-        batch_size = _fitting.resolve_batch_size(self.batch_size, X.shape[0])
-        return _fitting.step_work(architecture._replace(n_components=k), batch_size)
+        architecture = architecture._replace(n_components=k)
+        return _fitting.plan_work(self._plan(X.shape[1]), architecture, X.shape[0])
 
     def _plan(self, n_features: int) -> Plan:
         return Plan(

@@ -42,6 +42,9 @@ _RACE_SHARE = 0.05
 # dozen rows end below PCA; higher, and gains that are real are given up (docs/choices.md).
 _CONFIDENCE = 0.9
 
+# Multiply-adds beyond which a step's cost is its arithmetic.
+_BATCH_WORK = 1e8
+
 # Steps whose noise is drawn at once.
 _NOISE_STEPS = 64
 
@@ -92,7 +95,7 @@ class Trainer:
     ) -> None:
         self.model, self.rows, self.held_out, self.plan = model, rows, held_out, plan
         self.generator = torch.Generator().manual_seed(seed)
-        self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples)
+        self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples, model.architecture)
         self.n_steps = -(-rows.n_samples // self.batch_size)
         parts = count_parts(step_work(model.architecture, self.batch_size))
         self.step = build_step(model, plan.penalty / rows.count, parts)
@@ -173,10 +176,16 @@ class Trainer:
         return outcome._replace(interrupted=self.interrupted)
 
 
-def resolve_batch_size(batch_size: int | str, n_samples: int) -> int:
-    """Number of rows a step: "auto" gives some twenty steps an epoch, within 32 and 256 rows."""
+def resolve_batch_size(batch_size: int | str, n_samples: int, architecture: Architecture) -> int:
+    """Number of rows a step.
+
+    "auto" gives some twenty steps an epoch, within 32 and 256 rows: on a table a step's cost is its
+    calls, and larger batches are cheaper by the row. Where it is arithmetic they are not, and only
+    the steps would be fewer: there 64 rows may do.
+    """
     if isinstance(batch_size, str):
-        batch_size = min(max(n_samples // 20, 32), 256)
+        most = int(_BATCH_WORK / step_work(architecture, 1))
+        batch_size = min(max(n_samples // 20, 32), max(64, min(most, 256)))
     return min(int(batch_size), n_samples)
 
 
@@ -186,6 +195,11 @@ def step_work(architecture: Architecture, batch_size: int) -> float:
     sizes = [d, *architecture.hidden_layer_sizes, 2 * k]
     inner = sum(a * b for a, b in itertools.pairwise(sizes))
     return 3.0 * batch_size * 2.0 * (inner + d * k)
+
+
+def plan_work(plan: Plan, architecture: Architecture, n_samples: int) -> float:
+    """Multiply-adds of a step with the plan's batch size."""
+    return step_work(architecture, resolve_batch_size(plan.batch_size, n_samples, architecture))
 
 
 def split(
@@ -262,7 +276,7 @@ def fit_model(
         prepared = prepare(*part(kept), architecture.likelihood, n_components)
         units = prepared.units
         architecture = architecture._replace(n_components=prepared.n_components)
-        work = step_work(architecture, resolve_batch_size(plan.batch_size, len(kept)))
+        work = plan_work(plan, architecture, len(kept))
         model = build(architecture, units, resolve_device(plan.device, work), seed)
 
     def rows(index: np.ndarray) -> Rows:
@@ -376,7 +390,7 @@ def one_pass(
     if resume is None:
         prepared = prepare(X, weight, architecture.likelihood, n_components)
         architecture = architecture._replace(n_components=prepared.n_components)
-        work = step_work(architecture, resolve_batch_size(plan.batch_size, X.shape[0]))
+        work = plan_work(plan, architecture, X.shape[0])
         model = build(architecture, prepared.units, resolve_device(plan.device, work), seed)
         write_start(model, prepared, None if plan.init == "random" else prepared.start(), seed)
         units = prepared.units

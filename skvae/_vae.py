@@ -70,7 +70,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         distances between latents in X's units serve neighbours better.
     batch_size : int or "auto", default="auto"
         Rows a step. "auto" is a twentieth of the rows, within 32 and 256: enough steps an epoch
-        on a small table, and full vectors on a large one.
+        on a small table, and cheap ones on a large one. Networks so wide that larger batches are
+        no cheaper by the row get fewer rows, 64 at least, and so more steps.
     learning_rate_init : float, default=2e-3
         Adam's first step length, annealed to zero over ``max_iter`` epochs along half a cosine.
         The working units make it fit data of any scale; twice Adam's customary value reached more
