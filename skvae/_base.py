@@ -24,12 +24,17 @@ from skvae._model import Architecture, Model
 from skvae._score import latent_moments, latent_report, pool, report_rows
 from skvae._start import Units
 from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
+from skvae.objectives import ELBO, ImportanceWeighted, Objective
 from skvae.training import Outcome, Schedule, limit_threads, resolve_device
 
 # Raised by one whenever a pickle of an older state could not be read any more.
 STATE_VERSION = 2
 
 LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {"gaussian": Gaussian, "bernoulli": Bernoulli}
+OBJECTIVES: dict[str, Callable[[], Objective]] = {
+    "elbo": ELBO,
+    "importance_weighted": ImportanceWeighted,
+}
 
 
 class BaseAutoencoder(FittedModel, BaseEstimator):
@@ -118,10 +123,9 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
 
     def _resolve_architecture(self, X: Any) -> Architecture:
         """Read the parameters; the number of latents waits for the spectrum."""
-        if isinstance(self.likelihood, str):
-            likelihood = LIKELIHOODS[self.likelihood]()
-        else:
-            likelihood = clone(self.likelihood)
+        likelihood = _component(self.likelihood, LIKELIHOODS)
+        objective = _component(self.objective, OBJECTIVES)
+        objective.check()
         values = X.data if sparse.issparse(X) else X
         # The zeros of a sparse X are not among its data.
         edge = {"initial": 0.0} if sparse.issparse(X) else {}
@@ -140,6 +144,7 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
             encoder=self.encoder,
             decoder=self.decoder,
             likelihood=likelihood,
+            objective=objective,
         )
 
     def _work(self, architecture: Architecture, X: Any) -> float:
@@ -172,7 +177,7 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
             if name == "n_components":
                 value = self.n_components
                 same = not isinstance(value, Integral) or value == fitted[name]
-            elif name == "likelihood":
+            elif name in ("likelihood", "objective"):
                 same = repr(value) == repr(fitted[name])
             else:
                 same = value == fitted[name]
@@ -277,6 +282,11 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
                 f"skvae reads format {STATE_VERSION}. Load it with the version that saved it."
             )
         super().__setstate__(state)
+
+
+def _component(value: Any, aliases: dict[str, Callable[[], Any]]) -> Any:
+    """Give a component of the fit's own: by its alias, or a clone of the user's."""
+    return aliases[value]() if isinstance(value, str) else clone(value)
 
 
 def _warn_of_convergence(estimator: BaseAutoencoder, message: str) -> None:

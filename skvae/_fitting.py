@@ -101,6 +101,7 @@ class Trainer:
         self.step = build_step(model, plan.penalty / rows.count, parts)
         self.adam = Adam(model.flat)
         self.interrupted = False
+        self.n_draws = model.objective.n_draws
         # Of what it sees, a user's module alone might read numbers back or draw from a generator.
         dense = all(network.is_written for network in model.networks)
         graph = dense and rows.device.type == "cuda" and rows.resident is not None
@@ -109,8 +110,8 @@ class Trainer:
         if held_out is not None:
             weight = held_out.weight
             self.held_out_weight = None if weight is None else weight.double().cpu().numpy()
-            pairs = max(1, _HELD_OUT_TERMS // (2 * held_out.n_samples))
-            eps = self.noise(pairs, held_out.n_samples)
+            pairs = max(1, _HELD_OUT_TERMS // (2 * held_out.n_samples * self.n_draws))
+            eps = self.noise(pairs * self.n_draws, held_out.n_samples)
             self.held_out_eps = torch.cat([eps, -eps])
 
     @property
@@ -131,8 +132,9 @@ class Trainer:
         self.model.train(True)
         for k, index in enumerate(self.rows.epoch(self.batch_size, self.generator)):
             if k % _NOISE_STEPS == 0:  # one call for a block of steps
-                noise = self.noise(min(_NOISE_STEPS, self.n_steps - k), self.batch_size).unbind()
-            eps = noise[k % _NOISE_STEPS][None, : index.shape[0]]
+                draws = self.n_draws * min(_NOISE_STEPS, self.n_steps - k)
+                noise = self.noise(draws, self.batch_size).split(self.n_draws)
+            eps = noise[k % _NOISE_STEPS][:, : index.shape[0]]
             if self.replayed is None:
                 yield self.advance(index, eps, rate(k))
             else:
@@ -149,10 +151,13 @@ class Trainer:
     def held_out_bounds(self) -> np.ndarray:
         """Objective of each held-out row, with the same noise at every call."""
         assert self.held_out is not None
-        bounds = [
-            self.model.bound(batch, self.held_out_eps[:, rows], self.plan.beta)
-            for rows, batch in self.held_out.all()
-        ]
+        # Many draws of one kind at once, or groups of as many as a step takes.
+        n_draws = self.n_draws if self.n_draws > 1 else len(self.held_out_eps)
+        bounds = []
+        for rows, batch in self.held_out.all():
+            groups = self.held_out_eps[:, rows].split(n_draws)
+            values = [self.model.bound(batch, eps, self.plan.beta) for eps in groups]
+            bounds.append(torch.stack(values).mean(0))
         return torch.cat(bounds).double().cpu().numpy()
 
     def evaluate(self) -> float:

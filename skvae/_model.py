@@ -13,7 +13,7 @@ from torch import Tensor
 from skvae._vjp import Block, Shape, bind, shared_arrays
 from skvae.likelihoods import Likelihood
 from skvae.nn import DenseNetwork, ModuleFactory, ModuleNetwork, Network
-from skvae.objectives import ELBO, closed_form_kl
+from skvae.objectives import Draws, Objective
 from skvae.posteriors import DiagonalNormal
 from skvae.priors import StandardNormal
 from skvae.training import Batch
@@ -29,6 +29,7 @@ class Architecture(NamedTuple):
     encoder: ModuleFactory | None
     decoder: ModuleFactory | None
     likelihood: Likelihood
+    objective: Objective
 
 
 class Shared:
@@ -86,7 +87,8 @@ class Model:
         hidden = architecture.hidden_layer_sizes
         self.architecture, self.n_components = architecture, k
         self.likelihood = architecture.likelihood
-        self.posterior, self.prior, self.objective = DiagonalNormal(), StandardNormal(), ELBO()
+        self.posterior, self.prior = DiagonalNormal(), StandardNormal()
+        self.objective = architecture.objective
         n_raw_z, n_raw_x = self.posterior.n_raw(k), self.likelihood.n_raw(d)
 
         def network(
@@ -160,24 +162,15 @@ class Model:
         raw = self.decode(z)
         return self.likelihood.log_prob(raw, batch.target, batch.observed, self.shared.params)
 
-    def terms(self, batch: Batch, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """Log p(x|z) of shape (draws, rows), and KL of shape (rows,).
+    def bound(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
+        """Objective of each row, shape (rows,).
 
-        ``eps`` of shape (draws, rows or 1, n_components) holds standard normal draws. Where the
-        KL has no closed form it is the mean of log q(z|x) - log p(z) over the draws.
+        ``eps`` of shape (draws, rows or 1, n_components) holds standard normal draws.
         """
         q = self.encode(batch.inputs)
         z = q.transform(eps)
-        closed_form = closed_form_kl(self.posterior, self.prior)
-        if closed_form is not None:
-            kl = closed_form(q, self.prior).sum(1)
-        else:
-            kl = (q.log_prob(z) - self.prior.log_prob(z)).mean(0)
-        return self.log_likelihood(z, batch), kl
-
-    def bound(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
-        """Objective of each row, shape (rows,)."""
-        return self.objective.rows(*self.terms(batch, eps), beta)
+        log_p = self.log_likelihood(z, batch)
+        return self.objective.rows(Draws(self.posterior, self.prior, q, z, log_p), beta)
 
     def log_evidence(self, batch: Batch, eps: Tensor) -> Tensor:
         """Importance-weighted log p(x) (Burda et al. 2015, eq. 8) in working units, (rows,).

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from skvae._model import Model
-from skvae.objectives import ELBO, written_latent
+from skvae.objectives import written_latent
 from skvae.training import Batch
 
 # Of batch, noise and beta. The composed step's loss is a tensor, which nobody waits for.
@@ -58,7 +58,7 @@ class WrittenStep:
     ----------
     model : Model
         What is trained: its networks, the latent pair and the likelihood all state a pullback,
-        and its objective is the ELBO.
+        and its objective is the plain ELBO.
     penalty : float, default=0.0
         As in ``ComposedStep``.
     """
@@ -172,7 +172,7 @@ def build_step(model: Model, penalty: float = 0.0, n_parts: int = 1) -> Step:
         model.flat.values.device.type == "cpu"
         and all(network.is_written for network in model.networks)
         and written_latent(model.posterior, model.prior) is not None
-        and type(model.objective) is ELBO
+        and model.objective.is_plain
     )
     if not written:
         return ComposedStep(model, penalty)

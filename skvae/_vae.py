@@ -14,12 +14,13 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from skvae._base import LIKELIHOODS, BaseAutoencoder
+from skvae._base import LIKELIHOODS, OBJECTIVES, BaseAutoencoder
 from skvae._inference import TORCH_DTYPES
 from skvae._math import normal_draws
 from skvae._model import Model
 from skvae.likelihoods import Likelihood
 from skvae.nn import ACTIVATIONS
+from skvae.objectives import Objective
 
 
 class VariationalAutoencoder(BaseAutoencoder):
@@ -59,6 +60,9 @@ class VariationalAutoencoder(BaseAutoencoder):
         p(x|z). "gaussian" learns one noise variance, as probabilistic PCA has it;
         ``skvae.likelihoods.Gaussian(noise="feature")`` learns one for each feature. "bernoulli"
         takes X in [0, 1].
+    objective : {"elbo", "importance_weighted"} or Objective, default="elbo"
+        What is maximised. ``skvae.objectives.ImportanceWeighted(n_draws)`` is a tighter bound of
+        several draws, ``skvae.objectives.ELBO(free_bits)`` leaves each latent some nats.
     beta : float, default=1.0
         Weight of the KL term [3]_. At 1 the objective is a lower bound of the log-likelihood.
     init : {"auto", "pca", "random"}, default="auto"
@@ -191,6 +195,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         "encoder": [callable, None],
         "decoder": [callable, None],
         "likelihood": [StrOptions(set(LIKELIHOODS)), Likelihood],
+        "objective": [StrOptions(set(OBJECTIVES)), Objective],
         "beta": [Interval(Real, 0, None, closed="left")],
         "init": [StrOptions({"auto", "pca", "random"})],
         "whiten": ["boolean"],
@@ -217,6 +222,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         encoder: Callable | None = None,
         decoder: Callable | None = None,
         likelihood: str | Likelihood = "gaussian",
+        objective: str | Objective = "elbo",
         beta: float = 1.0,
         init: str = "auto",
         whiten: bool = False,
@@ -239,6 +245,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
+        self.objective = objective
         self.beta = beta
         self.init = init
         self.whiten = whiten

@@ -19,7 +19,7 @@ from skvae._step import ComposedStep, PartedStep, WrittenStep, build_step
 from skvae._vjp import bind, shared_arrays
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.nn import ACTIVATIONS, DenseNetwork
-from skvae.objectives import closed_form_kl, written_latent
+from skvae.objectives import ELBO, closed_form_kl, written_latent
 from skvae.posteriors import DiagonalNormal
 from skvae.priors import StandardNormal
 from skvae.training import Adam, Batch, Rows, Schedule
@@ -184,7 +184,9 @@ NUMPY_ACTIVATIONS = {
 }
 
 
-def make_model(likelihood, hidden=(5,), activation="tanh", encoder=None, decoder=None):
+def make_model(
+    likelihood, hidden=(5,), activation="tanh", encoder=None, decoder=None, objective=None
+):
     """A float64 model of random parameters, whose encoder shifts and scales."""
     architecture = Architecture(
         n_features=N_FEATURES,
@@ -194,6 +196,7 @@ def make_model(likelihood, hidden=(5,), activation="tanh", encoder=None, decoder
         encoder=encoder,
         decoder=decoder,
         likelihood=likelihood,
+        objective=objective or ELBO(),
     )
     model = Model(architecture, torch.float64, "cpu", torch.Generator().manual_seed(0))
     model.encoder.shift, model.encoder.scale = normal(N_FEATURES), normal(N_FEATURES, seed=1).exp()

@@ -167,12 +167,8 @@ class DenseNetwork(Network):
 
         All constants go into one product: with m the mean and c the network's own scale,
         c (x - m) / scale A' = x (c A / scale)' - m (c A / scale)', and so for the first layer.
-
-        Returns
-        -------
-        raw : ndarray of shape (rows, n_out) or None
-            None where it would not pay, as the rows are fewer than the weights' own, or where the
-            difference of two large products would lose digits: convert the rows instead.
+        None where it would not pay, as the rows are fewer than the weights' own, or where the
+        difference of two large products would lose digits.
         """
         if X.shape[0] < _FEW_ROWS or np.abs(shift).max() > _FAR * scale:
             return None

@@ -1,6 +1,15 @@
 """Objectives: what is maximised."""
 
+from skvae.objectives._base import Draws, Objective
 from skvae.objectives._elbo import ELBO
+from skvae.objectives._importance import ImportanceWeighted
 from skvae.objectives._kl import closed_form_kl, written_latent
 
-__all__ = ["ELBO", "closed_form_kl", "written_latent"]
+__all__ = [
+    "ELBO",
+    "Draws",
+    "ImportanceWeighted",
+    "Objective",
+    "closed_form_kl",
+    "written_latent",
+]

@@ -28,6 +28,10 @@ class Normal(NamedTuple):
         """Variances, shape (rows, n_components)."""
         return self.log_variance.exp()
 
+    def detached(self) -> Normal:
+        """Give the same distributions with no way back to the encoder."""
+        return Normal(self.mean.detach(), self.log_variance.detach())
+
     def transform(self, eps: Tensor) -> Tensor:
         """Reparameterise (Kingma and Welling 2013, section 2.4): z = mean + std * eps.
 
