@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from skvae import _fitting
+from skvae import _fitting, training
 from skvae._fitting import Fit, Plan
 from skvae._inference import ACCEPTED, FittedModel
 from skvae._model import Architecture, Model
@@ -25,7 +25,8 @@ from skvae._score import latent_moments, latent_report, pool, report_rows
 from skvae._start import Units
 from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
 from skvae.objectives import ELBO, ImportanceWeighted, Objective
-from skvae.training import Outcome, Schedule, limit_threads, resolve_device
+from skvae.schedules import Constant, Schedule
+from skvae.training import Outcome, limit_threads, resolve_device
 
 # Raised by one whenever a pickle of an older state could not be read any more.
 STATE_VERSION = 2
@@ -80,6 +81,7 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
                     self._seed if first else self._seed + self.n_iter_,
                     None if first else self._resumed(architecture),
                     None if first else self._optimizer,
+                    0 if first else self.n_iter_,
                 )
                 n_skipped = fit.outcome.n_skipped
                 if not first:
@@ -154,16 +156,25 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
         return _fitting.plan_work(self._plan(X.shape[1]), architecture, X.shape[0])
 
     def _plan(self, n_features: int) -> Plan:
+        beta = clone(self.beta) if isinstance(self.beta, Schedule) else Constant(float(self.beta))
+        beta.check()
+        if self.early_stopping and 0 < self.max_iter < beta.n_settled:
+            raise ValueError(
+                f"beta={self.beta!r} changes for {beta.n_settled:g} epochs, but "
+                f"max_iter={self.max_iter}: no epoch could be chosen. Raise max_iter, or shorten "
+                f"the schedule."
+            )
         return Plan(
-            schedule=Schedule(
+            schedule=training.Schedule(
                 max_iter=self.max_iter,
                 learning_rate_init=self.learning_rate_init,
                 tol=self.tol * n_features,
                 n_iter_no_change=self.n_iter_no_change,
+                n_passed_over=beta.n_settled,
             ),
             batch_size=self.batch_size,
             penalty=self.alpha,
-            beta=float(self.beta),
+            beta=beta,
             device=self.device,
             init=self.init,
             validation_fraction=self.validation_fraction if self.early_stopping else None,

@@ -13,6 +13,7 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
+from skvae import schedules as beta_schedules
 from skvae._model import Architecture, Model
 from skvae._start import Prepared, Units, prepare, set_inputs, write_start
 from skvae._step import PartedStep, build_step
@@ -68,7 +69,7 @@ class Plan(NamedTuple):
     schedule: Schedule
     batch_size: int | str
     penalty: float
-    beta: float
+    beta: beta_schedules.Schedule
     device: str
     init: str
     validation_fraction: float | None
@@ -106,7 +107,7 @@ class Trainer:
         dense = all(network.is_written for network in model.networks)
         graph = dense and rows.device.type == "cuda" and rows.resident is not None
         self.replayed = Replayed(self.advance, self.state) if graph else None
-        self.rate = model.flat.values.new_zeros((), dtype=torch.float32)
+        self.rate, self.beta = (model.flat.values.new_zeros((), dtype=torch.float32) for _ in "rb")
         if held_out is not None:
             weight = held_out.weight
             self.held_out_weight = None if weight is None else weight.double().cpu().numpy()
@@ -124,8 +125,8 @@ class Trainer:
         shape = (draws, rows, self.model.n_components)
         return torch.randn(shape, generator=self.generator).to(self.rows.device, self.rows.dtype)
 
-    def epoch(self, rate: Callable[[int], float]) -> Iterator[Tensor | float]:
-        """Go through the training rows once; yield each step's loss.
+    def epoch(self, n_done: int, rate: Callable[[int], float]) -> Iterator[Tensor | float]:
+        """Go through the training rows once, after ``n_done`` epochs; yield each step's loss.
 
         ``rate`` gives the learning rate of each step.
         """
@@ -135,15 +136,18 @@ class Trainer:
                 draws = self.n_draws * min(_NOISE_STEPS, self.n_steps - k)
                 noise = self.noise(draws, self.batch_size).split(self.n_draws)
             eps = noise[k % _NOISE_STEPS][:, : index.shape[0]]
+            beta = self.plan.beta.value(n_done + k / self.n_steps)
             if self.replayed is None:
-                yield self.advance(index, eps, rate(k))
+                yield self.advance(index, eps, rate(k), beta)
             else:
-                yield self.replayed(index, eps, self.rate.fill_(rate(k)))
+                yield self.replayed(index, eps, self.rate.fill_(rate(k)), self.beta.fill_(beta))
         self.model.train(False)
 
-    def advance(self, index: Tensor, eps: Tensor, rate: Tensor | float) -> Tensor | float:
+    def advance(
+        self, index: Tensor, eps: Tensor, rate: Tensor | float, beta: Tensor | float
+    ) -> Tensor | float:
         """Take one whole step: gather the rows at ``index``, differentiate, update."""
-        loss = self.step(self.rows.take(index), eps, self.plan.beta)
+        loss = self.step(self.rows.take(index), eps, beta)
         self.adam.step(rate)
         return loss
 
@@ -156,7 +160,7 @@ class Trainer:
         bounds = []
         for rows, batch in self.held_out.all():
             groups = self.held_out_eps[:, rows].split(n_draws)
-            values = [self.model.bound(batch, eps, self.plan.beta) for eps in groups]
+            values = [self.model.bound(batch, eps, self.plan.beta.final) for eps in groups]
             bounds.append(torch.stack(values).mean(0))
         return torch.cat(bounds).double().cpu().numpy()
 
@@ -376,6 +380,7 @@ def one_pass(
     seed: int,
     resume: tuple[Model, Units] | None,
     optimizer: dict[str, np.ndarray] | None,
+    n_before: int,
 ) -> Fit:
     """Go through the rows once at a constant learning rate, holding none out.
 
@@ -387,6 +392,8 @@ def one_pass(
         Of the order of rows and the noise.
     optimizer : dict of str to ndarray or None
         State of Adam after the last pass.
+    n_before : int
+        Epochs that were run before.
 
     Returns
     -------
@@ -405,5 +412,5 @@ def one_pass(
     trainer = Trainer(model, make_rows(model, X, weight, units), None, plan, seed)
     for name, value in (optimizer or {}).items():
         trainer.adam.state[name].copy_(torch.from_numpy(value))
-    schedule = plan.schedule._replace(max_iter=1, annealed=False)
+    schedule = plan.schedule._replace(max_iter=1, annealed=False, n_before=n_before)
     return Fit(model, architecture, units, trainer.run(schedule), trainer.adam)

@@ -21,6 +21,7 @@ from skvae._model import Model
 from skvae.likelihoods import Likelihood
 from skvae.nn import ACTIVATIONS
 from skvae.objectives import Objective
+from skvae.schedules import Schedule
 
 
 class VariationalAutoencoder(BaseAutoencoder):
@@ -63,8 +64,9 @@ class VariationalAutoencoder(BaseAutoencoder):
     objective : {"elbo", "importance_weighted"} or Objective, default="elbo"
         What is maximised. ``skvae.objectives.ImportanceWeighted(n_draws)`` is a tighter bound of
         several draws, ``skvae.objectives.ELBO(free_bits)`` leaves each latent some nats.
-    beta : float, default=1.0
-        Weight of the KL term [3]_. At 1 the objective is a lower bound of the log-likelihood.
+    beta : float or Schedule, default=1.0
+        Weight of the KL term [3]_. At 1 the objective is a lower bound of the log-likelihood. An
+        object of ``skvae.schedules`` changes it over the epochs, such as ``WarmUp(20)``.
     init : {"auto", "pca", "random"}, default="auto"
         Start of the networks. "pca" is probabilistic PCA; "random" is the usual start: Glorot
         draws beside a linear path of zero. "auto" is "pca", but races both where latents and rows
@@ -196,7 +198,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         "decoder": [callable, None],
         "likelihood": [StrOptions(set(LIKELIHOODS)), Likelihood],
         "objective": [StrOptions(set(OBJECTIVES)), Objective],
-        "beta": [Interval(Real, 0, None, closed="left")],
+        "beta": [Interval(Real, 0, None, closed="left"), Schedule],
         "init": [StrOptions({"auto", "pca", "random"})],
         "whiten": ["boolean"],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -223,7 +225,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         decoder: Callable | None = None,
         likelihood: str | Likelihood = "gaussian",
         objective: str | Objective = "elbo",
-        beta: float = 1.0,
+        beta: float | Schedule = 1.0,
         init: str = "auto",
         whiten: bool = False,
         batch_size: int | str = "auto",

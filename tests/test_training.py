@@ -160,7 +160,7 @@ class Script:
         self.losses, self.gradient, self.rates = losses, gradient, []
         self.scores = None if scores is None else iter(scores)
 
-    def take_epoch(self, rate):
+    def take_epoch(self, n_done, rate):
         for k, loss in enumerate(self.losses):
             self.flat.grads[0] = self.gradient if math.isfinite(loss) else math.nan
             self.rates.append(rate(k))

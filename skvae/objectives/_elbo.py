@@ -31,7 +31,7 @@ class ELBO(Objective):
     >>> from skvae import VariationalAutoencoder
     >>> from skvae.objectives import ELBO
     >>> X, _ = load_iris(return_X_y=True)
-    >>> vae = VariationalAutoencoder(2, objective=ELBO(free_bits=0.5), max_iter=5, random_state=0)
+    >>> vae = VariationalAutoencoder(2, objective=ELBO(free_bits=0.5), random_state=0)
     >>> vae.fit(X).transform(X).shape
     (150, 2)
     """

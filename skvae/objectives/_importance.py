@@ -38,7 +38,7 @@ class ImportanceWeighted(Objective):
     >>> from skvae.objectives import ImportanceWeighted
     >>> X, _ = load_iris(return_X_y=True)
     >>> objective = ImportanceWeighted(n_draws=3)
-    >>> vae = VariationalAutoencoder(2, objective=objective, max_iter=5, random_state=0)
+    >>> vae = VariationalAutoencoder(2, objective=objective, random_state=0)
     >>> vae.fit(X).transform(X).shape
     (150, 2)
     """

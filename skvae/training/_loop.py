@@ -32,6 +32,10 @@ class Schedule(NamedTuple):
         Epochs without such a gain after which training stops.
     annealed : bool
         Whether the learning rate falls to zero along half a cosine, or stays.
+    n_before : int
+        Epochs that an earlier call has run.
+    n_passed_over : float
+        Epochs, of all, that are not compared, for the objective still changes.
     """
 
     max_iter: int
@@ -39,6 +43,8 @@ class Schedule(NamedTuple):
     tol: float
     n_iter_no_change: int
     annealed: bool = True
+    n_before: int = 0
+    n_passed_over: float = 0.0
 
 
 class Outcome(NamedTuple):
@@ -69,7 +75,7 @@ class Outcome(NamedTuple):
 
 
 def train(
-    take_epoch: Callable[[Callable[[int], float]], Iterable[Tensor | float]],
+    take_epoch: Callable[[int, Callable[[int], float]], Iterable[Tensor | float]],
     evaluate: Callable[[], float] | None,
     state: list[Tensor],
     adam: Adam,
@@ -83,7 +89,7 @@ def train(
     ----------
     take_epoch : callable
         Goes through the training rows once and yields the loss of each step. It is given the
-        learning rate as a function of the step's number in the epoch.
+        number of epochs done, and the learning rate as a function of the step's number.
     evaluate : callable or None
         Held-out value of the present parameters, the higher the better; without it the last epoch
         is kept.
@@ -117,11 +123,12 @@ def train(
             losses.append(_run_epoch(take_epoch, adam, schedule, n_steps, epoch))
             if evaluate is not None:
                 scores.append(evaluate())
-                if scores[-1] > best:
-                    best, best_epoch = scores[-1], epoch
-                    _copy(state, kept)
-                stale = 0 if best > reference + schedule.tol else stale + 1
-                reference = best if stale == 0 else reference
+                if schedule.n_before + epoch >= schedule.n_passed_over:
+                    if scores[-1] > best:
+                        best, best_epoch = scores[-1], epoch
+                        _copy(state, kept)
+                    stale = 0 if best > reference + schedule.tol else stale + 1
+                    reference = best if stale == 0 else reference
             report(epoch, losses[-1], scores[-1] if scores else None)
             if stale >= schedule.n_iter_no_change:
                 break
@@ -147,7 +154,7 @@ def _copy(source: list[Tensor], target: list[Tensor]) -> None:
 
 
 def _run_epoch(
-    take_epoch: Callable[[Callable[[int], float]], Iterable[Tensor | float]],
+    take_epoch: Callable[[int, Callable[[int], float]], Iterable[Tensor | float]],
     adam: Adam,
     schedule: Schedule,
     n_steps: int,
@@ -158,7 +165,7 @@ def _run_epoch(
         return schedule.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
 
     skipped = adam.n_skipped.clone()
-    losses: list[Any] = list(take_epoch(rate))
+    losses: list[Any] = list(take_epoch(schedule.n_before + epoch - 1, rate))
     n_finite = n_steps - int((adam.n_skipped - skipped).item())
     if n_finite == 0:
         raise DivergenceError(
