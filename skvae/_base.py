@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from skvae import _fitting, training
+from skvae._density import fit_density
 from skvae._fitting import Fit, Plan
 from skvae._inference import ACCEPTED, FittedModel
 from skvae._model import Architecture, Model
@@ -61,6 +62,7 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
                 )
                 self._publish(fit, X, weight, None)
             self._seed = int(random_state.randint(2**31 - 1))
+            self._fit_density(X, weight)
         self._warn(fit.outcome)
         self._warn_skipped(fit.outcome.n_skipped)
 
@@ -92,7 +94,14 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
                         )
                     )
                 self._publish(fit, X, weight, None if first else self._moments)
+            self._fit_density(X, weight)
         self._warn_skipped(n_skipped)
+
+    def _fit_density(self, X: Any, weight: np.ndarray | None) -> None:
+        self.__dict__.pop("latent_density_", None)
+        if self.latent_density is not None:
+            moments = self._moments_of(X)
+            self.latent_density_ = fit_density(self.latent_density, *moments, weight, self._seed)
 
     @contextmanager
     def _restored_on_failure(self) -> Iterator[None]:

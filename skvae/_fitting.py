@@ -107,7 +107,8 @@ class Trainer:
         dense = all(network.is_written for network in model.networks)
         graph = dense and rows.device.type == "cuda" and rows.resident is not None
         self.replayed = Replayed(self.advance, self.state) if graph else None
-        self.rate, self.beta = (model.flat.values.new_zeros((), dtype=torch.float32) for _ in "rb")
+        self.rate = model.flat.values.new_zeros((), dtype=torch.float32)
+        self.beta = torch.zeros_like(self.rate)
         if held_out is not None:
             weight = held_out.weight
             self.held_out_weight = None if weight is None else weight.double().cpu().numpy()

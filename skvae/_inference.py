@@ -45,9 +45,12 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         model.train(False)
         return model
 
+    def _check_rows(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return validate_data(self, X, reset=False, **ACCEPTED)
+
     def _blocks(self, X: Any, width: int) -> Iterator[tuple[Model, Any]]:
-        """Yield the model, in X's dtype, and blocks of X's rows, each at most so many cells."""
-        X = validate_data(self, X, reset=False, **ACCEPTED)
+        """Yield the model, in X's dtype, and blocks of checked rows, each at most so many cells."""
         model = self._model(TORCH_DTYPES[X.dtype.name])
         step = max(1, _INFERENCE_CELLS // width)
         for start in range(0, X.shape[0], step):
@@ -59,11 +62,10 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     @torch.no_grad()
     def _encoded(self, X: Any, read: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
-        """Read something off the encoder's output for each row of X, in X's dtype.
+        """Read something off the encoder's output for each checked row, in X's dtype.
 
         ``read`` gets the posterior and the raw output, shape (rows, n_raw).
         """
-        check_is_fitted(self)
         units = Units(**self._units)
         results = []
         for model, block in self._blocks(X, self._row_width()):
@@ -79,6 +81,16 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Widest array that the networks make of a row."""
         a = Architecture(**self._architecture)
         return max(a.n_features, 2 * a.n_components, *a.hidden_layer_sizes, 256)
+
+    def _moments_of(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior means and standard deviations of checked rows, latents sorted."""
+
+        def moments(posterior: Any, raw: torch.Tensor) -> torch.Tensor:
+            q = posterior(raw)
+            return torch.stack([q.mean, q.variance.sqrt()], 1)
+
+        both = self._encoded(X, moments)[..., self._order]
+        return both[:, 0], both[:, 1]
 
     def transform(self, X: Any) -> np.ndarray:
         """Map X to the latent space.
@@ -97,7 +109,8 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Z : ndarray of shape (n_samples, n_components_)
             Latent coordinates, in X's units, float32 for a float32 X and float64 otherwise.
         """
-        latents = self._encoded(X, lambda posterior, raw: posterior.mean(raw))[:, self._order]
+        latents = self._encoded(self._check_rows(X), lambda posterior, raw: posterior.mean(raw))
+        latents = latents[:, self._order]
         return latents * (self._unshrink * self._output_scale()).astype(latents.dtype)
 
     def _output_scale(self) -> np.ndarray:

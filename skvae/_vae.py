@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from skvae._base import LIKELIHOODS, OBJECTIVES, BaseAutoencoder
+from skvae._density import draw_latents
 from skvae._inference import TORCH_DTYPES
 from skvae._math import normal_draws
 from skvae._model import Model
@@ -74,6 +75,11 @@ class VariationalAutoencoder(BaseAutoencoder):
     whiten : bool, default=False
         Whether ``transform`` scales active latents to unit variance, as in PCA. Not by default:
         distances between latents in X's units serve neighbours better.
+    latent_density : density estimator, default=None
+        What ``sample`` draws latents from in the prior's place, where their distribution over the
+        rows differs from it: ``GaussianMixture(10)``, or any estimator with ``fit`` and ``sample``.
+        A clone is fitted to one posterior draw of each row after training [5]_. ``score`` keeps the
+        prior.
     batch_size : int or "auto", default="auto"
         Rows a step. "auto" is a twentieth of the rows, within 32 and 256: enough steps an epoch
         on a small table, and cheap ones on a large one. Networks so wide that larger batches are
@@ -145,6 +151,9 @@ class VariationalAutoencoder(BaseAutoencoder):
         The likelihood that was used.
     device_ : str
         The device that trained.
+    latent_density_ : density estimator
+        The fitted clone of ``latent_density``, of latents as ``encode`` gives them; there where one
+        was given.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -169,6 +178,7 @@ class VariationalAutoencoder(BaseAutoencoder):
     .. [2] Tipping and Bishop (1999), "Probabilistic principal component analysis", JRSS B 61.
     .. [3] Higgins et al. (2017), "beta-VAE", ICLR.
     .. [4] Burda, Grosse and Salakhutdinov (2016), "Importance weighted autoencoders", ICLR.
+    .. [5] Ghosh et al. (2020), "From variational to deterministic autoencoders", ICLR, section 4.
 
     Examples
     --------
@@ -201,6 +211,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         "beta": [Interval(Real, 0, None, closed="left"), Schedule],
         "init": [StrOptions({"auto", "pca", "random"})],
         "whiten": ["boolean"],
+        "latent_density": [HasMethods(["fit", "sample"]), None],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -228,6 +239,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         beta: float | Schedule = 1.0,
         init: str = "auto",
         whiten: bool = False,
+        latent_density: Any = None,
         batch_size: int | str = "auto",
         learning_rate_init: float = 2e-3,
         alpha: float = 0.0,
@@ -251,6 +263,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         self.beta = beta
         self.init = init
         self.whiten = whiten
+        self.latent_density = latent_density
         self.batch_size = batch_size
         self.learning_rate_init = learning_rate_init
         self.alpha = alpha
@@ -329,13 +342,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         mean, std : ndarray of shape (n_samples, n_components_)
             Posterior means, as the encoder gives them, and standard deviations.
         """
-
-        def moments(posterior: Any, raw: torch.Tensor) -> torch.Tensor:
-            q = posterior(raw)
-            return torch.stack([q.mean, q.variance.sqrt()], 1)
-
-        both = self._encoded(X, moments)[..., self._order]
-        return both[:, 0], both[:, 1]
+        return self._moments_of(self._check_rows(X))
 
     def decode(self, Z: Any) -> np.ndarray:
         """Give E[x|z] for latents as ``encode`` has them: prior units, not ``transform``'s.
@@ -376,7 +383,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         ----------
         .. [1] Burda, Grosse and Salakhutdinov (2016), "Importance weighted autoencoders", eq. 8.
         """
-        check_is_fitted(self)
+        X = self._check_rows(X)
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
         draws = normal_draws(n_draws, self.n_components_, self._seed).unsqueeze(1)
         log_jacobian = self.n_features_in_ * math.log(self._units["scale"])
@@ -413,7 +420,7 @@ class VariationalAutoencoder(BaseAutoencoder):
     def sample(
         self, n_samples: int = 1, *, random_state: Any = None, observation_noise: bool = True
     ) -> np.ndarray:
-        """Generate rows: draw latents from the prior, then rows from p(x|z).
+        """Generate rows: draw latents from the prior or ``latent_density_``, then rows from p(x|z).
 
         Parameters
         ----------
@@ -439,8 +446,12 @@ class VariationalAutoencoder(BaseAutoencoder):
 
         dtype = TORCH_DTYPES[self._fit_dtype]
         prior = self._model(dtype).prior
-        z = prior.sample(n_samples, self.n_components_, generator, dtype).numpy()
-        return self._decoded(z[:, self._order], draw if observation_noise else _mean)
+        if hasattr(self, "latent_density_"):
+            z = draw_latents(self.latent_density_, n_samples, seed).astype(self._fit_dtype)
+        else:
+            z = prior.sample(n_samples, self.n_components_, generator, dtype).numpy()
+            z = z[:, self._order]
+        return self._decoded(z, draw if observation_noise else _mean)
 
 
 def _mean(model: Model, raw: torch.Tensor) -> torch.Tensor:

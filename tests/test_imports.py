@@ -13,7 +13,7 @@ PACKAGE = Path(skvae.__file__).parent
 
 # A room is a module or a package right under skvae; the package's own __init__ stands on top.
 FLOORS = {
-    0: ["_math", "_vjp", "_compat"],
+    0: ["_math", "_vjp", "_compat", "_density"],
     1: ["likelihoods", "priors", "posteriors", "nn", "training"],
     2: ["objectives", "regularizers", "schedules"],
     3: ["_model"],
