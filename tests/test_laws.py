@@ -22,6 +22,7 @@ from skvae.nn import ACTIVATIONS, DenseNetwork
 from skvae.objectives import ELBO, closed_form_kl, written_latent
 from skvae.posteriors import DiagonalNormal
 from skvae.priors import StandardNormal
+from skvae.schedules import Constant
 from skvae.training import Adam, Batch, Rows, Schedule
 
 LIKELIHOODS = {
@@ -410,7 +411,7 @@ def make_trainer(device, likelihood, n_samples=37):
     device = torch.device(device)
     rows = Rows(X, None, np.zeros(N_FEATURES), 1.0, torch.float32, device)
     schedule = Schedule(max_iter=3, learning_rate_init=1e-2, tol=0.0, n_iter_no_change=3)
-    plan = Plan(schedule, 8, 0.3, 1.0, str(device), "pca", None, lambda *_: None)
+    plan = Plan(schedule, 8, 0.3, Constant(1.0), str(device), "pca", None, lambda *_: None)
     return Trainer(model, rows, None, plan, seed=0)
 
 
