@@ -35,7 +35,7 @@ class Task(NamedTuple):
 # ------------------------------------------------------------------ scikit-learn's side
 
 
-def skvae(task: Task, X: np.ndarray, epochs: int) -> Fitted:
+def skvae(task: Task, X: np.ndarray, epochs: int, device: str = "cpu") -> Fitted:
     from skvae import VariationalAutoencoder
 
     vae = VariationalAutoencoder(
@@ -45,7 +45,7 @@ def skvae(task: Task, X: np.ndarray, epochs: int) -> Fitted:
         batch_size=task.batch_size,
         max_iter=epochs,
         early_stopping=False,
-        device="cpu",
+        device=device,
         random_state=0,
     ).fit(X)
 

@@ -25,7 +25,7 @@ from skvae.training import (
     Rows,
     Schedule,
     count_parts,
-    one_thread,
+    limit_threads,
     pick,
     resolve_device,
     train,
@@ -172,7 +172,9 @@ class Trainer:
 
     def run(self, schedule: Schedule) -> Outcome:
         """Train, and leave the best epoch's parameters in the model."""
-        with one_thread() if isinstance(self.step, PartedStep) else nullcontext():
+        # Parts have threads of their own: beside them BLAS and torch keep to one.
+        parted = isinstance(self.step, PartedStep)
+        with limit_threads(0.0) if parted else nullcontext():
             outcome = train(
                 self.epoch,
                 None if self.held_out is None else self.evaluate,

@@ -5,7 +5,6 @@ from skvae.training._device import (
     available_devices,
     count_parts,
     limit_threads,
-    one_thread,
     resolve_device,
 )
 from skvae.training._loop import DivergenceError, Outcome, Schedule, train
@@ -25,7 +24,6 @@ __all__ = [
     "blocks",
     "count_parts",
     "limit_threads",
-    "one_thread",
     "pick",
     "resolve_device",
     "shuffled",

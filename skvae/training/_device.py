@@ -101,11 +101,6 @@ def limit_threads(work: float) -> AbstractContextManager[Any]:
     return _one_thread if work < 2 * _PART_WORK else nullcontext()
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    """Hold BLAS and torch to one thread inside the context: the caller has threads of its own."""
-    return _one_thread
-
-
 def count_parts(work: float) -> int:
     """Count the threads that a step is worth, as far as torch is allowed them."""
     return max(1, min(torch.get_num_threads(), int(work // _PART_WORK)))

@@ -121,9 +121,6 @@ class Picked:
         self.shape = (len(index), X.shape[1])
         self.dtype = X.dtype
 
-    def __len__(self) -> int:
-        return len(self.index)
-
     def __getitem__(self, rows: Any) -> np.ndarray:
         return self.X[self.index[rows]]
 
@@ -257,9 +254,7 @@ class Rows:
         if self.resident is None:
             order = shuffled(self.n_samples, self.n_features, generator)
         else:
-            order = torch.randperm(self.n_samples, generator=generator)
-        if self.resident is not None:
-            order = order.to(self.device)
+            order = torch.randperm(self.n_samples, generator=generator).to(self.device)
         return order.tensor_split(-(-self.n_samples // batch_size))
 
     def all(self) -> Iterator[tuple[slice, Batch]]:
