@@ -17,25 +17,54 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from skvae import _fitting, training
+from skvae import _fitting, _trainer, training
 from skvae._density import fit_density
-from skvae._fitting import Fit, Plan
+from skvae._fitting import Fit
 from skvae._inference import ACCEPTED, FittedModel
 from skvae._model import Architecture, Model
 from skvae._score import latent_moments, latent_report, pool, report_rows
 from skvae._start import Units
+from skvae._step import TERMS
+from skvae._trainer import Plan
 from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
 from skvae.objectives import ELBO, ImportanceWeighted, Objective
-from skvae.schedules import Constant, Schedule
+from skvae.posteriors import Deterministic, DiagonalNormal, FullCovarianceNormal, Posterior
+from skvae.posteriors import Flow as FlowPosterior
+from skvae.priors import Flow, MixtureOfGaussians, Prior, StandardNormal, VampPrior
+from skvae.regularizers import DIP, MaximumMeanDiscrepancy, Regularizer, TotalCorrelation
+from skvae.schedules import AdaptiveSchedule, Constant, Schedule
 from skvae.training import Outcome, limit_threads, resolve_device
 
 # Raised by one whenever a pickle of an older state could not be read any more.
-STATE_VERSION = 2
+STATE_VERSION = 3
 
-LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {"gaussian": Gaussian, "bernoulli": Bernoulli}
-OBJECTIVES: dict[str, Callable[[], Objective]] = {
-    "elbo": ELBO,
-    "importance_weighted": ImportanceWeighted,
+Aliases = dict[str, Callable[[], Any]]
+LIKELIHOODS: Aliases = {"gaussian": Gaussian, "bernoulli": Bernoulli}
+PRIORS: Aliases = {
+    "standard_normal": StandardNormal,
+    "mixture_of_gaussians": MixtureOfGaussians,
+    "vamp": VampPrior,
+    "flow": Flow,
+}
+POSTERIORS: Aliases = {
+    "diagonal_normal": DiagonalNormal,
+    "full_covariance_normal": FullCovarianceNormal,
+    "flow": FlowPosterior,
+    "deterministic": Deterministic,
+}
+OBJECTIVES: Aliases = {"elbo": ELBO, "importance_weighted": ImportanceWeighted}
+REGULARIZERS: Aliases = {
+    "total_correlation": TotalCorrelation,
+    "dip": DIP,
+    "maximum_mean_discrepancy": MaximumMeanDiscrepancy,
+}
+# What a model is made of: each constructor parameter with its aliases and its class.
+COMPONENTS: dict[str, tuple[Aliases, type]] = {
+    "likelihood": (LIKELIHOODS, Likelihood),
+    "prior": (PRIORS, Prior),
+    "posterior": (POSTERIORS, Posterior),
+    "objective": (OBJECTIVES, Objective),
+    "regularizer": (REGULARIZERS, Regularizer),
 }
 
 
@@ -60,7 +89,7 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
                     random_state,
                     self._resumed(architecture) if resume else None,
                 )
-                self._publish(fit, X, weight, None)
+                self._publish(fit, X, weight, first=True)
             self._seed = int(random_state.randint(2**31 - 1))
             self._fit_density(X, weight)
         self._warn(fit.outcome)
@@ -79,23 +108,15 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
                     weight,
                     architecture,
                     min(X.shape) if self.n_components is None else self.n_components,
-                    self._plan(X.shape[1]),
+                    self._plan(X.shape[1], None if first else self.history_["beta"][-1]),
                     self._seed if first else self._seed + self.n_iter_,
                     None if first else self._resumed(architecture),
                     None if first else self._optimizer,
                     0 if first else self.n_iter_,
                 )
-                n_skipped = fit.outcome.n_skipped
-                if not first:
-                    fit = fit._replace(
-                        outcome=fit.outcome._replace(
-                            loss_curve=self.loss_curve_ + fit.outcome.loss_curve,
-                            n_skipped=self.n_skipped_steps_ + n_skipped,
-                        )
-                    )
-                self._publish(fit, X, weight, None if first else self._moments)
+                self._publish(fit, X, weight, first=first)
             self._fit_density(X, weight)
-        self._warn_skipped(n_skipped)
+        self._warn_skipped(fit.outcome.n_skipped)
 
     def _fit_density(self, X: Any, weight: np.ndarray | None) -> None:
         self.__dict__.pop("latent_density_", None)
@@ -134,45 +155,57 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
 
     def _resolve_architecture(self, X: Any) -> Architecture:
         """Read the parameters; the number of latents waits for the spectrum."""
-        likelihood = _component(self.likelihood, LIKELIHOODS)
-        objective = _component(self.objective, OBJECTIVES)
-        objective.check()
+        components = {
+            name: _component(getattr(self, name), aliases)
+            for name, (aliases, _) in COMPONENTS.items()
+        }
         values = X.data if sparse.issparse(X) else X
         # The zeros of a sparse X are not among its data.
         edge = {"initial": 0.0} if sparse.issparse(X) else {}
-        likelihood.check_targets(float(values.min(**edge)), float(values.max(**edge)))
+        components["likelihood"].check_targets(float(values.min(**edge)), float(values.max(**edge)))
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
         if sizes.ndim > 1 or (sizes.size and (sizes.dtype.kind not in "iu" or sizes.min() < 1)):
             raise ValueError(
                 f"The 'hidden_layer_sizes' parameter must hold integers of at least 1. "
                 f"Got {self.hidden_layer_sizes!r}. Use () for the linear model."
             )
-        return Architecture(
+        architecture = Architecture(
             n_features=X.shape[1],
             n_components=0,
             hidden_layer_sizes=tuple(sizes.tolist()),
             activation=self.activation,
             encoder=self.encoder,
             decoder=self.decoder,
-            likelihood=likelihood,
-            objective=objective,
+            **components,
         )
+        architecture.check()
+        if not (architecture.posterior.has_density or self.beta == 0):
+            raise ValueError(
+                f"The posterior {self.posterior!r} is a point, whose KL to the prior is infinite. "
+                f"Got beta={self.beta!r}. Set beta=0, and a regularizer such as "
+                f"'maximum_mean_discrepancy' if the latents shall follow the prior."
+            )
+        return architecture
 
     def _work(self, architecture: Architecture, X: Any) -> float:
         """Multiply-adds of a step; where the number of latents is open, of as many as features."""
         k = int(self.n_components) if isinstance(self.n_components, Integral) else X.shape[1]
         architecture = architecture._replace(n_components=k)
-        return _fitting.plan_work(self._plan(X.shape[1]), architecture, X.shape[0])
+        return _trainer.plan_work(self._plan(X.shape[1]), architecture, X.shape[0])
 
-    def _plan(self, n_features: int) -> Plan:
+    def _plan(self, n_features: int, resumed_beta: float | None = None) -> Plan:
         beta = clone(self.beta) if isinstance(self.beta, Schedule) else Constant(float(self.beta))
         beta.check()
-        if self.early_stopping and 0 < self.max_iter < beta.n_settled:
+        if isinstance(beta, AdaptiveSchedule):
+            beta.begin(resumed_beta)
+        elif self.early_stopping and 0 < self.max_iter < beta.n_settled:
             raise ValueError(
                 f"beta={self.beta!r} changes for {beta.n_settled:g} epochs, but "
                 f"max_iter={self.max_iter}: no epoch could be chosen. Raise max_iter, or shorten "
                 f"the schedule."
             )
+        # Under an adaptive schedule epochs differ in what they maximise.
+        compared = self.early_stopping and not beta.is_adaptive
         return Plan(
             schedule=training.Schedule(
                 max_iter=self.max_iter,
@@ -186,7 +219,7 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
             beta=beta,
             device=self.device,
             init=self.init,
-            validation_fraction=self.validation_fraction if self.early_stopping else None,
+            validation_fraction=self.validation_fraction if compared else None,
             report=functools.partial(_report, self.verbose),
         )
 
@@ -197,7 +230,7 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
             if name == "n_components":
                 value = self.n_components
                 same = not isinstance(value, Integral) or value == fitted[name]
-            elif name in ("likelihood", "objective"):
+            elif name in COMPONENTS:
                 same = repr(value) == repr(fitted[name])
             else:
                 same = value == fitted[name]
@@ -216,12 +249,10 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
 
     # -------------------------------------------------------------- publish
 
-    def _publish(
-        self, fit: Fit, X: Any, weight: np.ndarray | None, past: dict[str, np.ndarray] | None
-    ) -> None:
+    def _publish(self, fit: Fit, X: Any, weight: np.ndarray | None, first: bool) -> None:
         """Set every fitted attribute: arrays, builtins and this package's own objects.
 
-        ``past`` holds the latents' moments over the rows of a stream before X.
+        What was published of a stream goes on unless this is the ``first``.
         """
         model, outcome = fit.model, fit.outcome
         self._parameters = model.flat.values.detach().cpu().numpy().copy()
@@ -241,7 +272,7 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
             double, X[index], None if weight is None else weight[index], fit.units
         )
         moments = latent_moments(double, few.part(slice(None)), fit.units.scale)
-        self._moments = moments if past is None else pool(past, moments)
+        self._moments: dict[str, np.ndarray] = moments if first else pool(self._moments, moments)
         report = latent_report(self._moments)
         noise = report.noise_variance
         self._order, self._effect, self._unshrink = report.order, report.effect, report.unshrink
@@ -251,12 +282,18 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
         self.explained_variance_ = report.explained_variance
         total = fit.units.total_variance
         self.explained_variance_ratio_ = report.explained_variance / (total if total > 0 else 1.0)
-        self.kl_per_component_ = report.kl
+        self.__dict__.pop("kl_per_component_", None)
+        if report.kl is not None:
+            self.kl_per_component_ = report.kl
         self.n_active_components_ = int(report.active.sum())
 
-        self.loss_curve_ = outcome.loss_curve
-        self.n_iter_ = len(outcome.loss_curve)
-        self.n_skipped_steps_ = outcome.n_skipped
+        past: dict[str, list[float]] = {name: [] for name in TERMS} if first else self.history_
+        self.history_: dict[str, list[float]] = {
+            name: past[name] + [terms[k] for terms in outcome.terms] for k, name in enumerate(TERMS)
+        }
+        self.loss_curve_ = self.history_["loss"]
+        self.n_iter_ = len(self.loss_curve_)
+        self.n_skipped_steps_: int = outcome.n_skipped + (0 if first else self.n_skipped_steps_)
         self.validation_scores_ = outcome.scores or None
         self.best_validation_score_ = max(outcome.scores) if outcome.scores else None
 
@@ -304,8 +341,10 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
         super().__setstate__(state)
 
 
-def _component(value: Any, aliases: dict[str, Callable[[], Any]]) -> Any:
+def _component(value: Any, aliases: Aliases) -> Any:
     """Give a component of the fit's own: by its alias, or a clone of the user's."""
+    if value is None:
+        return None
     return aliases[value]() if isinstance(value, str) else clone(value)
 
 

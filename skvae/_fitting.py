@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,23 +10,10 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
-from skvae import schedules as beta_schedules
 from skvae._model import Architecture, Model
 from skvae._start import Prepared, Units, prepare, set_inputs, write_start
-from skvae._step import PartedStep, build_step
-from skvae.training import (
-    Adam,
-    DivergenceError,
-    Outcome,
-    Replayed,
-    Rows,
-    Schedule,
-    count_parts,
-    limit_threads,
-    pick,
-    resolve_device,
-    train,
-)
+from skvae._trainer import Plan, Trainer, plan_work
+from skvae.training import Adam, DivergenceError, Outcome, Rows, pick, resolve_device
 
 # Training's type; a test of exact equivalences sets float64.
 TRAINING_DTYPE = torch.float32
@@ -43,15 +27,6 @@ _RACE_SHARE = 0.05
 # dozen rows end below PCA; higher, and gains that are real are given up (docs/choices.md).
 _CONFIDENCE = 0.9
 
-# Multiply-adds beyond which a step's cost is its arithmetic.
-_BATCH_WORK = 1e8
-
-# Steps whose noise is drawn at once.
-_NOISE_STEPS = 64
-
-# Draws for the held-out value: at least two, an antithetic pair, and enough for this many terms.
-_HELD_OUT_TERMS = 1024
-
 
 class Fit(NamedTuple):
     """A trained model and how it came about."""
@@ -61,157 +36,6 @@ class Fit(NamedTuple):
     units: Units
     outcome: Outcome
     adam: Adam
-
-
-class Plan(NamedTuple):
-    """What the estimator's parameters say about training."""
-
-    schedule: Schedule
-    batch_size: int | str
-    penalty: float
-    beta: beta_schedules.Schedule
-    device: str
-    init: str
-    validation_fraction: float | None
-    report: Callable[[int, float, float | None], None]
-
-
-class Trainer:
-    """A model with its rows: goes through an epoch, and values held-out rows.
-
-    Parameters
-    ----------
-    model : Model
-        What is trained.
-    rows, held_out : Rows or None
-        Training rows, and those that epochs are compared on.
-    plan : Plan
-        Batch size, penalty and beta.
-    seed : int
-        Of the one generator that orders rows and draws noise.
-    """
-
-    def __init__(
-        self, model: Model, rows: Rows, held_out: Rows | None, plan: Plan, seed: int
-    ) -> None:
-        self.model, self.rows, self.held_out, self.plan = model, rows, held_out, plan
-        self.generator = torch.Generator().manual_seed(seed)
-        self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples, model.architecture)
-        self.n_steps = -(-rows.n_samples // self.batch_size)
-        parts = count_parts(step_work(model.architecture, self.batch_size))
-        self.step = build_step(model, plan.penalty / rows.count, parts)
-        self.adam = Adam(model.flat)
-        self.interrupted = False
-        self.n_draws = model.objective.n_draws
-        # Of what it sees, a user's module alone might read numbers back or draw from a generator.
-        dense = all(network.is_written for network in model.networks)
-        graph = dense and rows.device.type == "cuda" and rows.resident is not None
-        self.replayed = Replayed(self.advance, self.state) if graph else None
-        self.rate = model.flat.values.new_zeros((), dtype=torch.float32)
-        self.beta = torch.zeros_like(self.rate)
-        if held_out is not None:
-            weight = held_out.weight
-            self.held_out_weight = None if weight is None else weight.double().cpu().numpy()
-            pairs = max(1, _HELD_OUT_TERMS // (2 * held_out.n_samples * self.n_draws))
-            eps = self.noise(pairs * self.n_draws, held_out.n_samples)
-            self.held_out_eps = torch.cat([eps, -eps])
-
-    @property
-    def state(self) -> list[Tensor]:
-        """All tensors that a step changes."""
-        return [*self.model.state, *self.adam.state.values(), self.adam.n_skipped]
-
-    def noise(self, draws: int, rows: int) -> Tensor:
-        """Draw standard normal noise of shape (draws, rows, n_components)."""
-        shape = (draws, rows, self.model.n_components)
-        return torch.randn(shape, generator=self.generator).to(self.rows.device, self.rows.dtype)
-
-    def epoch(self, n_done: int, rate: Callable[[int], float]) -> Iterator[Tensor | float]:
-        """Go through the training rows once, after ``n_done`` epochs; yield each step's loss.
-
-        ``rate`` gives the learning rate of each step.
-        """
-        self.model.train(True)
-        for k, index in enumerate(self.rows.epoch(self.batch_size, self.generator)):
-            if k % _NOISE_STEPS == 0:  # one call for a block of steps
-                draws = self.n_draws * min(_NOISE_STEPS, self.n_steps - k)
-                noise = self.noise(draws, self.batch_size).split(self.n_draws)
-            eps = noise[k % _NOISE_STEPS][:, : index.shape[0]]
-            beta = self.plan.beta.value(n_done + k / self.n_steps)
-            if self.replayed is None:
-                yield self.advance(index, eps, rate(k), beta)
-            else:
-                yield self.replayed(index, eps, self.rate.fill_(rate(k)), self.beta.fill_(beta))
-        self.model.train(False)
-
-    def advance(
-        self, index: Tensor, eps: Tensor, rate: Tensor | float, beta: Tensor | float
-    ) -> Tensor | float:
-        """Take one whole step: gather the rows at ``index``, differentiate, update."""
-        loss = self.step(self.rows.take(index), eps, beta)
-        self.adam.step(rate)
-        return loss
-
-    @torch.no_grad()
-    def held_out_bounds(self) -> np.ndarray:
-        """Objective of each held-out row, with the same noise at every call."""
-        assert self.held_out is not None
-        # Many draws of one kind at once, or groups of as many as a step takes.
-        n_draws = self.n_draws if self.n_draws > 1 else len(self.held_out_eps)
-        bounds = []
-        for rows, batch in self.held_out.all():
-            groups = self.held_out_eps[:, rows].split(n_draws)
-            values = [self.model.bound(batch, eps, self.plan.beta.final) for eps in groups]
-            bounds.append(torch.stack(values).mean(0))
-        return torch.cat(bounds).double().cpu().numpy()
-
-    def evaluate(self) -> float:
-        """Held-out objective, the weighted mean over rows."""
-        value = float(np.average(self.held_out_bounds(), weights=self.held_out_weight))
-        return value if math.isfinite(value) else -math.inf
-
-    def run(self, schedule: Schedule) -> Outcome:
-        """Train, and leave the best epoch's parameters in the model."""
-        # Parts have threads of their own: beside them BLAS and torch keep to one.
-        parted = isinstance(self.step, PartedStep)
-        with limit_threads(0.0) if parted else nullcontext():
-            outcome = train(
-                self.epoch,
-                None if self.held_out is None else self.evaluate,
-                self.model.state,
-                self.adam,
-                schedule,
-                self.n_steps,
-                self.plan.report,
-            )
-        self.interrupted = self.interrupted or outcome.interrupted
-        return outcome._replace(interrupted=self.interrupted)
-
-
-def resolve_batch_size(batch_size: int | str, n_samples: int, architecture: Architecture) -> int:
-    """Number of rows a step.
-
-    "auto" gives some twenty steps an epoch, within 32 and 256 rows: on a table a step's cost is its
-    calls, and larger batches are cheaper by the row. Where it is arithmetic they are not, and only
-    the steps would be fewer: there 64 rows may do.
-    """
-    if isinstance(batch_size, str):
-        most = int(_BATCH_WORK / step_work(architecture, 1))
-        batch_size = min(max(n_samples // 20, 32), max(64, min(most, 256)))
-    return min(int(batch_size), n_samples)
-
-
-def step_work(architecture: Architecture, batch_size: int) -> float:
-    """Multiply-adds of a step's matrix products, for what MLP networks of this shape would do."""
-    d, k = architecture.n_features, architecture.n_components
-    sizes = [d, *architecture.hidden_layer_sizes, 2 * k]
-    inner = sum(a * b for a, b in itertools.pairwise(sizes))
-    return 3.0 * batch_size * 2.0 * (inner + d * k)
-
-
-def plan_work(plan: Plan, architecture: Architecture, n_samples: int) -> float:
-    """Multiply-adds of a step with the plan's batch size."""
-    return step_work(architecture, resolve_batch_size(plan.batch_size, n_samples, architecture))
 
 
 def split(
@@ -307,7 +131,7 @@ def fit_model(
         prepared = prepare(X, weight, architecture.likelihood, prepared.n_components)
         units = prepared.units
         set_inputs(model, units)
-        write_start(model, prepared, prepared.start(), seed)
+        write_start(model, prepared, prepared.start(), trainer.rows.draw, seed)
     return Fit(model, architecture, units, outcome, trainer.adam)
 
 
@@ -345,7 +169,8 @@ def start_model(
         or trainer.held_out is None
         or trainer.rows.n_samples < _RACE_ROWS
     ):
-        write_start(model, prepared, None if init == "random" else prepared.start(), seed)
+        start = None if init == "random" else prepared.start()
+        write_start(model, prepared, start, trainer.rows.draw, seed)
         return init == "random"
     schedule = trainer.plan.schedule
     schedule = schedule._replace(max_iter=max(1, round(_RACE_SHARE * schedule.max_iter)))
@@ -356,7 +181,7 @@ def start_model(
         ("leading", prepared.start(max(1, k // 5))),
         ("random", None),
     ):
-        write_start(model, prepared, start, seed)
+        write_start(model, prepared, start, trainer.rows.draw, seed)
         trainer.adam.reset()
         try:
             outcome = trainer.run(schedule)
@@ -407,12 +232,14 @@ def one_pass(
         architecture = architecture._replace(n_components=prepared.n_components)
         work = plan_work(plan, architecture, X.shape[0])
         model = build(architecture, prepared.units, resolve_device(plan.device, work), seed)
-        write_start(model, prepared, None if plan.init == "random" else prepared.start(), seed)
         units = prepared.units
     else:
         model, units = resume
         architecture = architecture._replace(n_components=model.n_components)
     trainer = Trainer(model, make_rows(model, X, weight, units), None, plan, seed)
+    if resume is None:
+        start = None if plan.init == "random" else prepared.start()
+        write_start(model, prepared, start, trainer.rows.draw, seed)
     for name, value in (optimizer or {}).items():
         trainer.adam.state[name].copy_(torch.from_numpy(value))
     schedule = plan.schedule._replace(max_iter=1, annealed=False, n_before=n_before)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae._fitting import make_rows
+from skvae._math import normal_draws
 from skvae._model import Architecture, Model
 from skvae._start import Units, set_inputs
 from skvae.training import Batch
@@ -61,10 +64,10 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return make_rows(model, block, None, Units(**self._units)).part(slice(None))
 
     @torch.no_grad()
-    def _encoded(self, X: Any, read: Callable[[Any, torch.Tensor], torch.Tensor]) -> np.ndarray:
+    def _encoded(self, X: Any, read: Callable[[Model, torch.Tensor], torch.Tensor]) -> np.ndarray:
         """Read something off the encoder's output for each checked row, in X's dtype.
 
-        ``read`` gets the posterior and the raw output, shape (rows, n_raw).
+        ``read`` gets the model and the raw output, shape (rows, n_raw).
         """
         units = Units(**self._units)
         results = []
@@ -74,19 +77,42 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 output = model.encoder.evaluate(self._working(model, block).inputs)
             else:
                 output = torch.from_numpy(raw)
-            results.append(read(model.posterior, output).numpy())
+            results.append(read(model, output).numpy())
+        return np.concatenate(results)
+
+    @torch.no_grad()
+    def _read_log_weights(
+        self, X: Any, n_draws: int, read: Callable[[torch.Tensor], torch.Tensor]
+    ) -> np.ndarray:
+        """Read something off each checked row's log p(x, z) - log q(z|x), in X's units.
+
+        ``read`` maps log weights (draws, rows) to a tensor whose first axis is the rows'.
+        """
+        check_scalar(n_draws, "n_draws", Integral, min_val=1)
+        posterior = self._architecture["posterior"]
+        if not posterior.has_density:
+            raise ValueError(
+                f"The posterior {posterior!r} is a point, so there is no likelihood of a row. "
+                f"Fit with posterior='diagonal_normal', or compare rows with inverse_transform's."
+            )
+        draws = normal_draws(n_draws, self.n_components_, self._seed).unsqueeze(1)
+        log_jacobian = self.n_features_in_ * math.log(self._units["scale"])
+        results = []
+        for model, block in self._blocks(X, n_draws * self._row_width()):
+            batch = self._working(model, block)
+            log_weights = model.log_weights(batch, draws.to(batch.inputs))
+            results.append(read(log_weights - log_jacobian).numpy())
         return np.concatenate(results)
 
     def _row_width(self) -> int:
-        """Widest array that the networks make of a row."""
-        a = Architecture(**self._architecture)
-        return max(a.n_features, 2 * a.n_components, *a.hidden_layer_sizes, 256)
+        """Widest array that the model makes of a row."""
+        return Architecture(**self._architecture).width
 
     def _moments_of(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Posterior means and standard deviations of checked rows, latents sorted."""
 
-        def moments(posterior: Any, raw: torch.Tensor) -> torch.Tensor:
-            q = posterior(raw)
+        def moments(model: Model, raw: torch.Tensor) -> torch.Tensor:
+            q = model.read_posterior(raw)
             return torch.stack([q.mean, q.variance.sqrt()], 1)
 
         both = self._encoded(X, moments)[..., self._order]
@@ -109,7 +135,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Z : ndarray of shape (n_samples, n_components_)
             Latent coordinates, in X's units, float32 for a float32 X and float64 otherwise.
         """
-        latents = self._encoded(self._check_rows(X), lambda posterior, raw: posterior.mean(raw))
+        latents = self._encoded(self._check_rows(X), Model.posterior_mean)
         latents = latents[:, self._order]
         return latents * (self._unshrink * self._output_scale()).astype(latents.dtype)
 

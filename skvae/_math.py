@@ -46,6 +46,11 @@ def soft_bound_inverse(log_variance: Tensor) -> Tensor:
     return torch.atanh(ratio) * LOG_VARIANCE_BOUND
 
 
+def log_mean_exp(values: Tensor) -> Tensor:
+    """Log of the mean of exp(values) over the first axis."""
+    return torch.logsumexp(values, 0) - math.log(len(values))
+
+
 def normal_draws(n_draws: int, n_dims: int, seed: int) -> Tensor:
     """Quasi-random standard normal draws by a scrambled Sobol sequence.
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from skvae._math import log_mean_exp
 from skvae._vjp import Block, Shape, bind, shared_arrays
 from skvae.likelihoods import Likelihood
 from skvae.nn import DenseNetwork, ModuleFactory, ModuleNetwork, Network
 from skvae.objectives import Draws, Objective
-from skvae.posteriors import DiagonalNormal
-from skvae.priors import StandardNormal
+from skvae.posteriors import Posterior
+from skvae.priors import Density, Prior, Surroundings
+from skvae.regularizers import Aggregate, Regularizer
 from skvae.training import Batch
 
 
 class Architecture(NamedTuple):
-    """All that fixes the shapes of a model's parameters."""
+    """What a model is made of, and all that fixes the shapes of its parameters."""
 
     n_features: int
     n_components: int
@@ -29,11 +30,44 @@ class Architecture(NamedTuple):
     encoder: ModuleFactory | None
     decoder: ModuleFactory | None
     likelihood: Likelihood
+    prior: Prior
+    posterior: Posterior
     objective: Objective
+    regularizer: Regularizer | None
+
+    def check(self) -> None:
+        """Raise ValueError where a component's parameter is outside its domain, or two disagree."""
+        self.posterior.check()
+        self.prior.check(self.posterior)
+        self.objective.check()
+        if self.regularizer is not None:
+            self.regularizer.check(self.posterior)
+        if not (self.posterior.has_density or self.objective.takes_points):
+            raise ValueError(
+                f"{self.objective!r} needs a posterior with a density. Got {self.posterior!r}. "
+                f"Use objective='elbo', or posterior='diagonal_normal'."
+            )
+
+    @property
+    def parameter_shapes(self) -> list[list[Shape]]:
+        """Shapes of what likelihood, posterior and prior train beside the networks."""
+        d, k = self.n_features, self.n_components
+        return [
+            self.likelihood.parameter_shapes(d),
+            self.posterior.parameter_shapes(k),
+            self.prior.parameter_shapes(k, d),
+        ]
+
+    @property
+    def width(self) -> int:
+        """Widest array that is made of a row, or of a draw for it."""
+        of_prior = (shape[0] for shape in self.prior.parameter_shapes(self.n_components, 1))
+        n_raw = self.posterior.n_raw(self.n_components)
+        return max(self.n_features, n_raw, *self.hidden_layer_sizes, *of_prior, 256)
 
 
 class Shared:
-    """The likelihood's parameters that all rows share, as a block of the flat buffer."""
+    """Parameters of a component that all rows share, as a block of the flat buffer."""
 
     def __init__(self, shapes: Sequence[Shape]) -> None:
         self.shapes = shapes
@@ -45,7 +79,7 @@ class Shared:
         self.arrays, self.grad_arrays = shared_arrays(params), shared_arrays(grads)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pass x on: the likelihood reads the parameters itself."""
+        """Pass x on: the component reads the parameters itself."""
         return x
 
 
@@ -71,8 +105,8 @@ class Model:
         Every parameter and its gradient.
     encoder, decoder : Network
         From working units to the raw posterior, from latents to the raw likelihood.
-    shared : Shared
-        The likelihood's own parameters.
+    shared, of_posterior, of_prior : Shared
+        Own parameters of the likelihood, the posterior and the prior.
     """
 
     def __init__(
@@ -87,8 +121,8 @@ class Model:
         hidden = architecture.hidden_layer_sizes
         self.architecture, self.n_components = architecture, k
         self.likelihood = architecture.likelihood
-        self.posterior, self.prior = DiagonalNormal(), StandardNormal()
-        self.objective = architecture.objective
+        self.posterior, self.prior = architecture.posterior, architecture.prior
+        self.objective, self.regularizer = architecture.objective, architecture.regularizer
         n_raw_z, n_raw_x = self.posterior.n_raw(k), self.likelihood.n_raw(d)
 
         def network(
@@ -103,18 +137,19 @@ class Model:
 
         self.encoder = network(architecture.encoder, (d, n_raw_z, k), hidden, False)
         self.decoder = network(architecture.decoder, (k, n_raw_x, d), hidden[::-1], True)
-        self.shared = Shared(self.likelihood.parameter_shapes(d))
+        self.shared, self.of_posterior, self.of_prior = map(Shared, architecture.parameter_shapes)
         self.flat = bind(self._blocks, dtype, device, values, trained=values is None)
 
     @property
     def _blocks(self) -> list[Block]:
-        return [self.encoder, self.decoder, self.shared]
+        return [self.encoder, self.decoder, self.shared, self.of_posterior, self.of_prior]
 
     def twin(self) -> Model:
         """Give a model of the same parameters, where they lie, with gradients of its own."""
         twin = copy.copy(self)
         twin.encoder, twin.decoder = copy.copy(self.encoder), copy.copy(self.decoder)
-        twin.shared = copy.copy(self.shared)
+        for name in ("shared", "of_posterior", "of_prior"):
+            setattr(twin, name, copy.copy(getattr(self, name)))
         values = self.flat.values
         twin.flat = bind(twin._blocks, values.dtype, values.device, values)
         return twin
@@ -148,9 +183,22 @@ class Model:
         for network in self.networks:
             network.train(mode)
 
+    def read_posterior(self, raw: Tensor) -> Any:
+        """Posterior of rows, given the encoder's output."""
+        return self.posterior(raw, self.n_components, self.of_posterior.params)
+
+    def posterior_mean(self, raw: Tensor) -> Tensor:
+        """Means of it alone, shape (rows, n_components)."""
+        return self.posterior.mean(raw, self.n_components, self.of_posterior.params)
+
     def encode(self, inputs: Tensor) -> Any:
         """Posterior of rows in working units, shape (rows, n_features)."""
-        return self.posterior(self.encoder.evaluate(inputs))
+        return self.read_posterior(self.encoder.evaluate(inputs))
+
+    def prior_density(self) -> Density:
+        """P(z), for the present parameters."""
+        surroundings = Surroundings(self.n_components, self.flat.values, self.encode)
+        return self.prior.density(self.of_prior.params, surroundings)
 
     def decode(self, z: Tensor) -> Tensor:
         """Raw likelihood of latents (..., n_components), shape (..., n_raw)."""
@@ -162,22 +210,38 @@ class Model:
         raw = self.decode(z)
         return self.likelihood.log_prob(raw, batch.target, batch.observed, self.shared.params)
 
-    def bound(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
-        """Objective of each row, shape (rows,).
+    def draws(self, batch: Batch, eps: Tensor) -> Draws:
+        """Pass rows through the model.
 
         ``eps`` of shape (draws, rows or 1, n_components) holds standard normal draws.
         """
         q = self.encode(batch.inputs)
         z = q.transform(eps)
-        log_p = self.log_likelihood(z, batch)
-        return self.objective.rows(Draws(self.posterior, self.prior, q, z, log_p), beta)
+        return Draws(q, self.prior_density(), z, self.log_likelihood(z, batch))
+
+    def bound(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
+        """Objective of each row, shape (rows,), the regulariser left out."""
+        return self.objective.rows(self.draws(batch, eps), beta)
+
+    def regularization(
+        self, draws: Draws, weight: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Penalty on the latents of these rows together, shape ()."""
+        z = draws.z[0]
+        if self.regularizer is None:
+            return z.new_zeros(())
+        share = torch.ones_like(z[:, 0]) if weight is None else weight
+        latents = Aggregate(draws.q, draws.prior, z, share / share.sum(), generator)
+        return self.regularizer.penalty(latents)
+
+    def log_weights(self, batch: Batch, eps: Tensor) -> Tensor:
+        """Log p(x, z) - log q(z|x) in working units, shape (draws, rows)."""
+        draws = self.draws(batch, eps)
+        return draws.log_p + draws.prior.log_prob(draws.z) - draws.q.log_prob(draws.z)
 
     def log_evidence(self, batch: Batch, eps: Tensor) -> Tensor:
         """Importance-weighted log p(x) (Burda et al. 2015, eq. 8) in working units, (rows,).
 
         ``eps`` of shape (draws, 1, n_components) is shared by all rows.
         """
-        q = self.encode(batch.inputs)
-        z = q.transform(eps)
-        log_weight = self.log_likelihood(z, batch) + self.prior.log_prob(z) - q.log_prob(z)
-        return torch.logsumexp(log_weight, 0) - math.log(len(eps))
+        return log_mean_exp(self.log_weights(batch, eps))

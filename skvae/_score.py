@@ -42,8 +42,8 @@ class LatentReport(NamedTuple):
         Squared effect, plus the noise along it; zero for an inactive latent.
     components : ndarray of shape (n_components, n_features)
         Mean of dE[x|z]/dz_j over the effect.
-    kl : ndarray of shape (n_components,)
-        Mean KL to the prior, in nats.
+    kl : ndarray of shape (n_components,) or None
+        Mean KL to the prior, in nats; None where it is no sum over the latents.
     active : ndarray of bool of shape (n_components,)
         Whether the posterior mean varies.
     noise_variance : ndarray of shape (1,) or (n_features,)
@@ -55,7 +55,7 @@ class LatentReport(NamedTuple):
     unshrink: np.ndarray
     explained_variance: np.ndarray
     components: np.ndarray
-    kl: np.ndarray
+    kl: np.ndarray | None
     active: np.ndarray
     noise_variance: np.ndarray
 
@@ -86,13 +86,12 @@ def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.nda
     -------
     moments : dict of str to ndarray
         Weighted means over the rows, and under "count" the rows they stand for. Latents are in the
-        model's order.
+        model's order. "kl" is there where it is a sum over the latents.
     """
     weight = torch.ones(len(batch.inputs)).double() if batch.weight is None else batch.weight
     weight = weight / weight.sum()
     q = model.encode(batch.inputs)
-    closed_form = closed_form_kl(model.posterior, model.prior)
-    assert closed_form is not None
+    kl = closed_form_kl(q, model.prior_density())
     n_few = min(_JACOBIAN_ROWS, max(_LEAST_ROWS, _JACOBIAN_CELLS // batch.inputs.shape[1]))
     few = torch.from_numpy(_spread(len(weight), n_few))
     jacobian, squares, variance = _decoder_moments(model, q.mean[few], weight[few], scale)
@@ -101,11 +100,12 @@ def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.nda
         "variance": weight @ q.variance,
         "mean": weight @ q.mean,
         "mean_square": weight @ q.mean.square(),
-        "kl": weight @ closed_form(q, model.prior),
         "jacobian": jacobian,
         "jacobian_squares": squares,
         "noise_variance": variance,
     }
+    if kl is not None and kl.shape == q.mean.shape:  # a sum over the latents
+        moments["kl"] = weight @ kl
     return {name: value.numpy() for name, value in moments.items()}
 
 
@@ -138,7 +138,7 @@ def latent_report(moments: dict[str, np.ndarray]) -> LatentReport:
         unshrink=unshrink[order],
         explained_variance=explained[order],
         components=components[order],
-        kl=moments["kl"][order],
+        kl=moments["kl"][order] if "kl" in moments else None,
         active=active[order],
         noise_variance=noise,
     )

@@ -10,6 +10,7 @@ the working residuals: one Fisher-scoring step from the feature means.
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy import sparse
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.utils.extmath import svd_flip
+from torch import Tensor
 
 from skvae._compat import infer_dimension
 from skvae._model import Model
@@ -302,7 +304,13 @@ def prepare(
     return Prepared(units, response, spectrum, k)
 
 
-def write_start(model: Model, prepared: Prepared, start: PrincipalStart | None, seed: int) -> None:
+def write_start(
+    model: Model,
+    prepared: Prepared,
+    start: PrincipalStart | None,
+    draw_rows: Callable[[int, torch.Generator], Tensor],
+    seed: int,
+) -> None:
     """Set every parameter of ``model``.
 
     Parameters
@@ -314,6 +322,8 @@ def write_start(model: Model, prepared: Prepared, start: PrincipalStart | None, 
     start : PrincipalStart or None
         What the linear paths start as, with the nonlinear ones silent; None for the usual random
         start: drawn networks beside linear paths of zero, noise of the data's own variance.
+    draw_rows : callable
+        Gives training rows in working units, for a prior that starts with some.
     seed : int
         Of the draws.
     """
@@ -322,6 +332,10 @@ def write_start(model: Model, prepared: Prepared, start: PrincipalStart | None, 
     encoder, decoder = model.encoder, model.decoder
     for network in (encoder, decoder):
         network.start(generator, zero_output=start is not None)
+    model.posterior.start(model.of_posterior.params, model.n_components, generator)
+    model.prior.start(
+        model.of_prior.params, model.n_components, lambda n: draw_rows(n, generator), generator
+    )
     with torch.no_grad():
         decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
         if start is None:
@@ -329,7 +343,9 @@ def write_start(model: Model, prepared: Prepared, start: PrincipalStart | None, 
             return
         model.likelihood.start_parameters(model.shared.params, start.noise_variance)
         m = len(start.eigenvalues)
-        signal = np.sqrt(start.eigenvalues - start.noise_variance)
+        # Points are PCA's own; a posterior's means are shrunk by its noise.
+        noise = start.noise_variance if model.posterior.has_density else 0.0
+        signal = np.sqrt(start.eigenvalues - noise)
         axes = torch.from_numpy
         along = (start.vectors * signal / start.eigenvalues).T / root
         scale = prepared.units.input_scale

@@ -1,8 +1,8 @@
 """One training step: written out or composed. ``build_step`` is the one place that chooses.
 
-Both minimise ``-sum_i w_i bound_i / rows + alpha / 2 |W|^2 / n`` and leave its gradient in the
-flat buffer; where both exist they are equal, which a test holds in float64. The loss that they
-return leaves the penalty out.
+Both minimise ``-sum_i w_i bound_i / rows + regulariser + alpha / 2 |W|^2 / n`` and leave its
+gradient in the flat buffer; where both exist they are equal, which a test holds in float64. They
+return ``TERMS``; the loss leaves the last part out.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from skvae._model import Model
 from skvae.objectives import written_latent
 from skvae.training import Batch
 
-# Of batch, noise and beta. The composed step's loss is a tensor, which nobody waits for.
-Step = Callable[[Batch, Tensor, "Tensor | float"], "Tensor | float"]
+# What a step returns: means over its rows, in nats and working units, and its beta.
+TERMS = ("loss", "log_likelihood", "kl", "regularizer", "beta")
+
+# Of batch, noise and beta. The composed step's terms are a tensor, which nobody waits for.
+Step = Callable[[Batch, Tensor, "Tensor | float"], "Tensor | tuple[float, ...]"]
 
 
 class ComposedStep:
@@ -32,23 +35,35 @@ class ComposedStep:
         What is trained.
     penalty : float, default=0.0
         alpha / n, the weight of half the squared weights.
+    generator : torch.Generator, optional
+        Of what a regulariser draws.
     """
 
-    def __init__(self, model: Model, penalty: float = 0.0) -> None:
+    def __init__(
+        self, model: Model, penalty: float = 0.0, generator: torch.Generator | None = None
+    ) -> None:
         self.model = model
         self.penalty = penalty
+        self.generator = generator or torch.Generator()
 
     def __call__(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
-        """Write the gradient of the loss to the flat buffer and return the loss, a 0-d tensor."""
-        self.model.flat.grads.zero_()
+        """Write the gradient of the loss to the flat buffer and return the terms, (5,)."""
+        model, weight = self.model, batch.weight
+
+        def mean(values: Tensor) -> Tensor:
+            return (values if weight is None else values * weight).mean()
+
+        model.flat.grads.zero_()
         with torch.enable_grad():
-            bound = self.model.bound(batch, eps, beta)
-            if batch.weight is not None:
-                bound = bound * batch.weight
-            loss = -bound.mean()
+            draws = model.draws(batch, eps)
+            regularization = model.regularization(draws, weight, self.generator)
+            loss = regularization - mean(model.objective.rows(draws, beta))
             loss.backward()
-        add_penalty(self.model, self.penalty)
-        return loss.detach()
+        add_penalty(model, self.penalty)
+        with torch.no_grad():
+            log_p, kl = mean(draws.log_p.mean(0)), mean(draws.kl.sum(1))
+            beta = torch.as_tensor(beta, dtype=loss.dtype, device=loss.device)
+            return torch.stack([loss, log_p, kl, regularization, beta])
 
 
 class WrittenStep:
@@ -58,7 +73,7 @@ class WrittenStep:
     ----------
     model : Model
         What is trained: its networks, the latent pair and the likelihood all state a pullback,
-        and its objective is the plain ELBO.
+        its objective is the plain ELBO, and it has no regulariser.
     penalty : float, default=0.0
         As in ``ComposedStep``.
     """
@@ -87,10 +102,10 @@ class WrittenStep:
     @np.errstate(all="ignore")
     def __call__(
         self, batch: Batch, eps: Tensor, beta: Tensor | float, n_rows: int | None = None
-    ) -> float:
-        """Write the gradient of the loss to the flat buffer and return the loss.
+    ) -> tuple[float, ...]:
+        """Write the gradient of the loss to the flat buffer and return the terms.
 
-        Both are the batch's share where it is a part of ``n_rows`` rows.
+        All are the batch's share where it is a part of ``n_rows`` rows, but beta.
         """
         model = self.model
         inputs = batch.inputs.numpy()
@@ -107,13 +122,14 @@ class WrittenStep:
             model.shared.grad_arrays,
         )
         d_log_p, share = self.gradients(batch.weight, draws, inputs, n_rows or rows)
-        d_kl = share * float(beta)
-        loss = np.vdot(log_p, d_log_p) + np.vdot(kl, d_kl)
+        beta = float(beta)
+        d_kl = share * beta
+        mean_log_p, mean_kl = -float(np.vdot(log_p, d_log_p)), float(np.vdot(kl, share))
         d_raw_x = pull_likelihood(d_log_p).reshape(raw_x.shape)
         d_z = pull_decoder(d_raw_x).reshape(z.shape)
         pull_encoder(pull_latent(d_z, d_kl))
         add_penalty(model, self.penalty)
-        return float(loss)
+        return beta * mean_kl - mean_log_p, mean_log_p, mean_kl, 0.0, beta
 
 
 class PartedStep:
@@ -137,8 +153,8 @@ class PartedStep:
         self.steps = [WrittenStep(model), *(WrittenStep(model.twin()) for _ in range(n_parts - 1))]
         self.threads = ThreadPoolExecutor(n_parts - 1)
 
-    def __call__(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> float:
-        """Write the gradient of the loss to the flat buffer and return the loss."""
+    def __call__(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> tuple[float, ...]:
+        """Write the gradient of the loss to the flat buffer and return the terms."""
         n_rows = batch.inputs.shape[0]
         edges = np.linspace(0, n_rows, len(self.steps) + 1).astype(int).tolist()
         parts = [slice(*pair) for pair in itertools.pairwise(edges)]
@@ -146,13 +162,14 @@ class PartedStep:
             self.threads.submit(step, batch.part(rows), eps[:, rows], beta, n_rows)
             for step, rows in zip(self.steps[1:], parts[1:], strict=True)
         ]
-        loss = self.steps[0](batch.part(parts[0]), eps[:, parts[0]], beta, n_rows)
-        loss += sum(job.result() for job in jobs)
+        terms = [self.steps[0](batch.part(parts[0]), eps[:, parts[0]], beta, n_rows)]
+        terms += [job.result() for job in jobs]
         total = self.model.flat.grads.numpy()
         for step in self.steps[1:]:
             total += step.model.flat.grads.numpy()
         add_penalty(self.model, self.penalty)
-        return loss
+        *means, _ = (sum(values) for values in zip(*terms, strict=True))
+        return (*means, float(beta))
 
 
 def add_penalty(model: Model, penalty: float) -> None:
@@ -163,17 +180,24 @@ def add_penalty(model: Model, penalty: float) -> None:
                 d_weight.add_(weight, alpha=penalty)
 
 
-def build_step(model: Model, penalty: float = 0.0, n_parts: int = 1) -> Step:
+def build_step(
+    model: Model,
+    penalty: float = 0.0,
+    n_parts: int = 1,
+    generator: torch.Generator | None = None,
+) -> Step:
     """Choose the written-out step on a CPU, if every part states a pullback, else the composed.
 
-    ``n_parts`` is the number of threads that the former may take.
+    ``n_parts`` is the number of threads that the former may take, ``generator`` draws for the
+    latter's regulariser.
     """
     written = (
         model.flat.values.device.type == "cpu"
         and all(network.is_written for network in model.networks)
         and written_latent(model.posterior, model.prior) is not None
         and model.objective.is_plain
+        and model.regularizer is None
     )
     if not written:
-        return ComposedStep(model, penalty)
+        return ComposedStep(model, penalty, generator)
     return PartedStep(model, penalty, n_parts) if n_parts > 1 else WrittenStep(model, penalty)

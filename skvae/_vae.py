@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -14,14 +13,17 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from skvae._base import LIKELIHOODS, OBJECTIVES, BaseAutoencoder
+from skvae._base import COMPONENTS, BaseAutoencoder
 from skvae._density import draw_latents
 from skvae._inference import TORCH_DTYPES
-from skvae._math import normal_draws
+from skvae._math import log_mean_exp
 from skvae._model import Model
 from skvae.likelihoods import Likelihood
 from skvae.nn import ACTIVATIONS
 from skvae.objectives import Objective
+from skvae.posteriors import Posterior
+from skvae.priors import Prior
+from skvae.regularizers import Regularizer
 from skvae.schedules import Schedule
 
 
@@ -62,12 +64,23 @@ class VariationalAutoencoder(BaseAutoencoder):
         p(x|z). "gaussian" learns one noise variance, as probabilistic PCA has it;
         ``skvae.likelihoods.Gaussian(noise="feature")`` learns one for each feature. "bernoulli"
         takes X in [0, 1].
+    prior : {"standard_normal", "mixture_of_gaussians", "vamp", "flow"} or Prior, \
+            default="standard_normal"
+        p(z), of ``skvae.priors``; all but the first are trained beside the networks.
+    posterior : {"diagonal_normal", "full_covariance_normal", "flow", "deterministic"} or \
+            Posterior, default="diagonal_normal"
+        q(z|x), of ``skvae.posteriors``. "deterministic" is a point and goes with ``beta=0``.
     objective : {"elbo", "importance_weighted"} or Objective, default="elbo"
         What is maximised. ``skvae.objectives.ImportanceWeighted(n_draws)`` is a tighter bound of
         several draws, ``skvae.objectives.ELBO(free_bits)`` leaves each latent some nats.
+    regularizer : {"total_correlation", "dip", "maximum_mean_discrepancy"} or Regularizer, \
+            default=None
+        A penalty on the latents of many rows together, of ``skvae.regularizers``.
     beta : float or Schedule, default=1.0
         Weight of the KL term [3]_. At 1 the objective is a lower bound of the log-likelihood. An
-        object of ``skvae.schedules`` changes it over the epochs, such as ``WarmUp(20)``.
+        object of ``skvae.schedules`` changes it over the epochs, such as ``WarmUp(20)``, or by what
+        the steps show, such as ``KLController(10)``; then no epochs are compared, and the last is
+        kept.
     init : {"auto", "pca", "random"}, default="auto"
         Start of the networks. "pca" is probabilistic PCA; "random" is the usual start: Glorot
         draws beside a linear path of zero. "auto" is "pca", but races both where latents and rows
@@ -134,13 +147,17 @@ class VariationalAutoencoder(BaseAutoencoder):
     noise_variance_ : float or ndarray of shape (n_features_in_,)
         Mean of Var[x|z], one number where the features share it.
     kl_per_component_ : ndarray of shape (n_components_,)
-        Mean KL of each latent to the prior, in nats.
+        Mean KL of each latent to the prior, in nats; there where the KL is a sum over latents.
     n_active_components_ : int
         Number of latents whose posterior mean has a variance above 0.01 over the rows [4]_.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each epoch: minus the objective, in nats of X in its own units.
+    history_ : dict of str to list of float
+        Means over each epoch's steps: "loss", "log_likelihood" (E_q[log p(x|z)] in X's units),
+        "kl", "regularizer" and "beta".
     validation_scores_ : list of float or None
-        Held-out objective of the start and of each epoch; None without held-out rows.
+        Held-out objective of the start and of each epoch, in nats of X in its own units; None
+        without held-out rows.
     best_validation_score_ : float or None
         The best of ``validation_scores_``.
     n_iter_ : int
@@ -206,8 +223,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "encoder": [callable, None],
         "decoder": [callable, None],
-        "likelihood": [StrOptions(set(LIKELIHOODS)), Likelihood],
-        "objective": [StrOptions(set(OBJECTIVES)), Objective],
+        **{name: [StrOptions(set(a)), kind] for name, (a, kind) in COMPONENTS.items()},
+        "regularizer": [StrOptions(set(COMPONENTS["regularizer"][0])), Regularizer, None],
         "beta": [Interval(Real, 0, None, closed="left"), Schedule],
         "init": [StrOptions({"auto", "pca", "random"})],
         "whiten": ["boolean"],
@@ -235,7 +252,10 @@ class VariationalAutoencoder(BaseAutoencoder):
         encoder: Callable | None = None,
         decoder: Callable | None = None,
         likelihood: str | Likelihood = "gaussian",
+        prior: str | Prior = "standard_normal",
+        posterior: str | Posterior = "diagonal_normal",
         objective: str | Objective = "elbo",
+        regularizer: str | Regularizer | None = None,
         beta: float | Schedule = 1.0,
         init: str = "auto",
         whiten: bool = False,
@@ -259,7 +279,10 @@ class VariationalAutoencoder(BaseAutoencoder):
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
+        self.prior = prior
+        self.posterior = posterior
         self.objective = objective
+        self.regularizer = regularizer
         self.beta = beta
         self.init = init
         self.whiten = whiten
@@ -330,7 +353,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         return self
 
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Give the posterior q(z|x) of each row, where the prior is standard normal.
+        """Give the mean and standard deviation of each row's posterior q(z|x).
 
         Parameters
         ----------
@@ -340,17 +363,17 @@ class VariationalAutoencoder(BaseAutoencoder):
         Returns
         -------
         mean, std : ndarray of shape (n_samples, n_components_)
-            Posterior means, as the encoder gives them, and standard deviations.
+            Posterior means, not unshrunk as ``transform``'s, and standard deviations.
         """
         return self._moments_of(self._check_rows(X))
 
     def decode(self, Z: Any) -> np.ndarray:
-        """Give E[x|z] for latents as ``encode`` has them: prior units, not ``transform``'s.
+        """Give E[x|z] for latents as ``encode`` has them: the prior's units, not ``transform``'s.
 
         Parameters
         ----------
         Z : array-like of shape (n_samples, n_components_)
-            Latents, standard normal under the prior.
+            Latents, distributed as the prior.
 
         Returns
         -------
@@ -379,21 +402,16 @@ class VariationalAutoencoder(BaseAutoencoder):
         log_density : ndarray of shape (n_samples,)
             Estimates, in nats.
 
+        Raises
+        ------
+        ValueError
+            If the posterior is a point: there is no likelihood of a row then.
+
         References
         ----------
         .. [1] Burda, Grosse and Salakhutdinov (2016), "Importance weighted autoencoders", eq. 8.
         """
-        X = self._check_rows(X)
-        check_scalar(n_draws, "n_draws", Integral, min_val=1)
-        draws = normal_draws(n_draws, self.n_components_, self._seed).unsqueeze(1)
-        log_jacobian = self.n_features_in_ * math.log(self._units["scale"])
-        results = []
-        with torch.no_grad():
-            for model, block in self._blocks(X, n_draws * self._row_width()):
-                batch = self._working(model, block)
-                evidence = model.log_evidence(batch, draws.to(batch.inputs))
-                results.append((evidence - log_jacobian).numpy())
-        return np.concatenate(results)
+        return self._read_log_weights(self._check_rows(X), n_draws, log_mean_exp)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Give the mean of ``score_samples``: what a grid search maximises, as for PCA.
@@ -435,6 +453,11 @@ class VariationalAutoencoder(BaseAutoencoder):
         -------
         X : ndarray of shape (n_samples, n_features_in_)
             Rows in X's units and in the dtype of fit.
+
+        Raises
+        ------
+        ValueError
+            If the posterior is a point, and neither a regulariser nor a latent density was fitted.
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
@@ -444,12 +467,19 @@ class VariationalAutoencoder(BaseAutoencoder):
         def draw(model: Model, raw: torch.Tensor) -> torch.Tensor:
             return model.likelihood.sample(raw, model.shared.params, generator)
 
-        dtype = TORCH_DTYPES[self._fit_dtype]
-        prior = self._model(dtype).prior
+        components, dtype = self._architecture, TORCH_DTYPES[self._fit_dtype]
+        unlike = components["regularizer"] is None and not components["posterior"].has_density
+        if unlike and not hasattr(self, "latent_density_"):
+            raise ValueError(
+                f"Nothing made the points of {self.posterior!r} follow the prior, so draws of it "
+                f"would be no rows like X. Fit with latent_density=GaussianMixture(10), or with "
+                f"regularizer='maximum_mean_discrepancy'."
+            )
         if hasattr(self, "latent_density_"):
             z = draw_latents(self.latent_density_, n_samples, seed).astype(self._fit_dtype)
         else:
-            z = prior.sample(n_samples, self.n_components_, generator, dtype).numpy()
+            with torch.no_grad():
+                z = self._model(dtype).prior_density().sample(n_samples, generator).numpy()
             z = z[:, self._order]
         return self._decoded(z, draw if observation_noise else _mean)
 

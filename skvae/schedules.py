@@ -3,6 +3,9 @@
 A schedule ends at ``final`` and stays there from ``n_settled`` epochs on. Held-out rows compare
 epochs by the objective at ``final``; the epochs before are no candidates, but the start is one to
 the end.
+
+An adaptive schedule sees the terms of each step and sets beta for the next. The objective then
+never settles, so no epochs are compared: all rows are trained on, and the last epoch is kept.
 """
 
 from __future__ import annotations
@@ -10,17 +13,33 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from numbers import Real
 
 from sklearn.base import BaseEstimator
 
-__all__ = ["Constant", "Cyclical", "Schedule", "WarmUp"]
+from skvae._checks import check_choice, check_number
+
+__all__ = [
+    "GECO",
+    "AdaptiveSchedule",
+    "Capacity",
+    "Constant",
+    "Cyclical",
+    "KLController",
+    "Schedule",
+    "WarmUp",
+]
 
 
 class Schedule(BaseEstimator):
     """Base of the schedules; one of the user's own overrides ``value`` and ``n_settled``."""
 
     final: float
+
+    #: Whether ``observe`` is to be called after each step.
+    is_adaptive = False
+
+    #: Parameters that are no number of at least 0.
+    _others: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -33,12 +52,9 @@ class Schedule(BaseEstimator):
 
     def check(self) -> None:
         """Raise ValueError where a numeric parameter is not a number of at least 0."""
-        for name, value in self.get_params().items():
-            if name != "shape" and not (isinstance(value, Real) and 0 <= float(value) < math.inf):
-                raise ValueError(
-                    f"The {name!r} parameter of {type(self).__name__} must be a number of at "
-                    f"least 0. Got {value!r}."
-                )
+        for name in self.get_params():
+            if name not in self._others:
+                check_number(self, name)
 
 
 class Constant(Schedule):
@@ -89,6 +105,8 @@ class WarmUp(Schedule):
     [0.0, 0.07, 0.5, 1.0]
     """
 
+    _others = ("shape",)
+
     def __init__(
         self,
         n_epochs: float = 20,
@@ -116,11 +134,7 @@ class WarmUp(Schedule):
 
     def check(self) -> None:
         """Raise ValueError where a parameter is outside its domain."""
-        if self.shape not in _SHAPES:
-            raise ValueError(
-                f"The 'shape' parameter of WarmUp must be one of {', '.join(map(repr, _SHAPES))}. "
-                f"Got {self.shape!r}."
-            )
+        check_choice(self, "shape", _SHAPES)
         super().check()
 
 
@@ -188,3 +202,180 @@ class Cyclical(Schedule):
         if epoch >= self.n_settled or since >= rise:
             return self.final
         return self.start + (self.final - self.start) * since / rise
+
+
+class AdaptiveSchedule(Schedule):
+    """Base of the schedules that see the terms of each step; one overrides ``observe``."""
+
+    is_adaptive = True
+    n_settled = math.inf
+
+    #: Beta of the first step.
+    start: float = 1.0
+
+    def begin(self, beta: float | None = None) -> None:
+        """Begin at ``start``, or go on from ``beta``."""
+        self.beta_ = self.start if beta is None else beta
+
+    def value(self, epoch: float) -> float:
+        """Beta after the last step that was observed."""
+        return self.beta_
+
+    @abstractmethod
+    def observe(self, epoch: float, log_likelihood: float, kl: float) -> None:
+        """Set ``beta_`` by the means over a step's rows of log p(x|z) and of the KL, in nats.
+
+        The log-likelihood is that of X in its own units.
+        """
+
+
+class Capacity(AdaptiveSchedule):
+    """Holds the KL at a capacity that rises over training: Burgess et al. (2018) [1]_.
+
+    Their penalty gamma |KL - C| has the slope of beta = gamma above the capacity C and of
+    beta = -gamma below it.
+
+    Parameters
+    ----------
+    final : float, default=25.0
+        Capacity C at the end, in nats.
+    n_epochs : float, default=50
+        Epochs in which it rises from 0 in a straight line.
+    gamma : float, default=10.0
+        Size of beta. The latents follow the capacity where it is large beside the gain in
+        reconstruction of a nat; the authors took 1000.
+
+    References
+    ----------
+    .. [1] Burgess et al. (2018), "Understanding disentangling in beta-VAE", arXiv:1804.03599,
+       eq. 8.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.schedules import Capacity
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> vae = VariationalAutoencoder(2, beta=Capacity(3.0), random_state=0).fit(X)
+    >>> bool(2.7 < vae.history_["kl"][-1] < 3.3)
+    True
+    """
+
+    def __init__(self, final: float = 25.0, n_epochs: float = 50, gamma: float = 10.0) -> None:
+        self.final = final
+        self.n_epochs = n_epochs
+        self.gamma = gamma
+
+    def observe(self, epoch: float, log_likelihood: float, kl: float) -> None:
+        """Push the KL down where it is above the capacity of this epoch, else up."""
+        rise = min(1.0, epoch / self.n_epochs) if self.n_epochs > 0 else 1.0
+        self.beta_ = math.copysign(self.gamma, kl - self.final * rise)
+
+
+class GECO(AdaptiveSchedule):
+    """Least KL for which the reconstruction is as good as asked: Rezende and Viola (2018) [1]_.
+
+    Their multiplier on the constraint -E_q[log p(x|z)] <= ``tolerance`` is 1 / beta here, which
+    has the same optimum: it falls while the constraint, averaged over the last steps, is broken,
+    and rises while it is kept.
+
+    Parameters
+    ----------
+    tolerance : float
+        Most nats that a row's reconstruction, -E_q[log p(x|z)] in X's units, may cost. It is
+        negative where the density is above 1.
+    rate : float, default=0.01
+        Change of log beta in a step for each nat off, at most a tenth.
+    smoothing : float, default=0.9
+        Share of the past in the average.
+
+    References
+    ----------
+    .. [1] Rezende and Viola (2018), "Taming VAEs", arXiv:1810.00597, algorithm 1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.schedules import GECO
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> vae = VariationalAutoencoder(2, beta=GECO(tolerance=1.0), random_state=0).fit(X)
+    >>> bool(-1.1 < vae.history_["log_likelihood"][-1] < -0.9)
+    True
+    """
+
+    _others = ("tolerance",)
+
+    def __init__(self, tolerance: float, rate: float = 0.01, smoothing: float = 0.9) -> None:
+        self.tolerance = tolerance
+        self.rate = rate
+        self.smoothing = smoothing
+
+    def begin(self, beta: float | None = None) -> None:
+        """Begin at 1, or go on from ``beta``."""
+        super().begin(beta)
+        self.average_: float | None = None
+
+    def observe(self, epoch: float, log_likelihood: float, kl: float) -> None:
+        """Move log beta by the average of the constraint."""
+        excess = -log_likelihood - float(self.tolerance)
+        before = excess if self.average_ is None else self.average_
+        self.average_ = self.smoothing * before + (1.0 - self.smoothing) * excess
+        move = min(max(-self.rate * self.average_, -0.1), 0.1)
+        self.beta_ = min(max(self.beta_ * math.exp(move), 1e-6), 1e6)
+
+
+class KLController(AdaptiveSchedule):
+    """Holds the KL at a set number of nats: the controller of Shao et al. (2020) [1]_, ControlVAE.
+
+    beta = proportional / (1 + exp(e)) - integral sum e, with e = ``nats`` - KL of each step, both
+    the sum and beta held within 0 and ``most``.
+
+    Parameters
+    ----------
+    nats : float, default=10.0
+        The set point.
+    proportional, integral : float, default=0.01 and 0.001
+        Gains. The authors' integral gain is 0.0001, for some hundred thousand steps.
+    most : float, default=100.0
+        Largest beta.
+
+    References
+    ----------
+    .. [1] Shao et al. (2020), "ControlVAE: controllable variational autoencoder", ICML,
+       algorithm 1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.schedules import KLController
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> vae = VariationalAutoencoder(2, beta=KLController(3.0), random_state=0).fit(X)
+    >>> bool(2.85 < vae.history_["kl"][-1] < 3.15)
+    True
+    """
+
+    def __init__(
+        self,
+        nats: float = 10.0,
+        proportional: float = 0.01,
+        integral: float = 0.001,
+        most: float = 100.0,
+    ) -> None:
+        self.nats = nats
+        self.proportional = proportional
+        self.integral = integral
+        self.most = most
+
+    def begin(self, beta: float | None = None) -> None:
+        """Begin at 1, or go on from ``beta``."""
+        super().begin(beta)
+        self.sum_ = self.beta_
+
+    def observe(self, epoch: float, log_likelihood: float, kl: float) -> None:
+        """Add up the error, and set beta."""
+        error = self.nats - kl
+        self.sum_ = min(max(self.sum_ - self.integral * error, 0.0), float(self.most))
+        proportional = self.proportional / (1.0 + math.exp(min(error, 700.0)))
+        self.beta_ = min(max(proportional + self.sum_, 0.0), float(self.most))

@@ -13,16 +13,17 @@ PACKAGE = Path(skvae.__file__).parent
 
 # A room is a module or a package right under skvae; the package's own __init__ stands on top.
 FLOORS = {
-    0: ["_math", "_vjp", "_compat", "_density"],
+    0: ["_checks", "_math", "_vjp", "_compat", "_density", "_flow"],
     1: ["likelihoods", "priors", "posteriors", "nn", "training"],
     2: ["objectives", "regularizers", "schedules"],
     3: ["_model"],
     4: ["_start", "_step", "_score"],
-    5: ["_fitting"],
-    6: ["_inference"],
-    7: ["_base"],
-    8: ["_vae", "_autoencoder", "_multilabel", "_imputer", "_outlier", "display"],
-    9: ["__init__"],
+    5: ["_trainer"],
+    6: ["_fitting"],
+    7: ["_inference"],
+    8: ["_base"],
+    9: ["_vae", "_autoencoder", "_multilabel", "_imputer", "_outlier", "display", "metrics"],
+    10: ["__init__"],
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
@@ -82,8 +83,8 @@ def test_file_imports_lower_floors_only(path):
         ("_math", "from skvae.nn import Network", "_math (floor 0) imports nn (floor 1)"),
         ("_math", "from skvae import _vjp", "_math (floor 0) imports _vjp (floor 0)"),
         ("priors", "import skvae.posteriors._normal", "priors (floor 1) imports posteriors"),
-        ("_base", "def fit():\n    from skvae._vae import V", "_base (floor 7) imports _vae"),
-        ("_vae", "import skvae", "_vae (floor 8) imports __init__ (floor 9)"),
+        ("_base", "def fit():\n    from skvae._vae import V", "_base (floor 8) imports _vae"),
+        ("_vae", "import skvae", "_vae (floor 9) imports __init__ (floor 10)"),
         ("_vae", "from skvae import Unheard", "_vae imports skvae.Unheard, which is no module"),
         ("nn", "from ._dense import DenseNetwork", "nn has a relative import"),
         ("_helpers", "", "_helpers stands on no floor"),

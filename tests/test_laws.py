@@ -11,17 +11,17 @@ from scipy.sparse import csr_array
 from scipy.special import expit, log_expit
 from torch import Tensor
 
-from skvae._fitting import Plan, Trainer
 from skvae._math import LOG_VARIANCE_BOUND, soft_bound, soft_bound_inverse, soft_bound_vjp
 from skvae._model import Architecture, Model
 from skvae._start import prepare, set_inputs, write_start
 from skvae._step import ComposedStep, PartedStep, WrittenStep, build_step
+from skvae._trainer import Plan, Trainer
 from skvae._vjp import bind, shared_arrays
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.nn import ACTIVATIONS, DenseNetwork
 from skvae.objectives import ELBO, closed_form_kl, written_latent
 from skvae.posteriors import DiagonalNormal
-from skvae.priors import StandardNormal
+from skvae.priors import IsotropicNormal, StandardNormal
 from skvae.schedules import Constant
 from skvae.training import Adam, Batch, Rows, Schedule
 
@@ -49,6 +49,10 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
     return normal(*shape, seed=seed).sigmoid()
+
+
+def standard_normal() -> IsotropicNormal:
+    return IsotropicNormal(N_LATENTS, torch.empty(0, dtype=torch.float64))
 
 
 def randomise(flat, networks, seed=0):
@@ -133,8 +137,8 @@ def test_written_latent(draws):
     raw, eps = normal(6, 2 * N_LATENTS), normal(draws, 6, N_LATENTS, seed=1)
     d_z, d_kl = normal(draws, 6, N_LATENTS, seed=2), normal(6, seed=3)
     leaf = raw.clone().requires_grad_()
-    q = posterior(leaf)
-    z, kl = q.transform(eps), closed_form_kl(posterior, prior)(q, prior).sum(1)
+    q = posterior(leaf, N_LATENTS)
+    z, kl = q.transform(eps), closed_form_kl(q, standard_normal()).sum(1)
     ((z * d_z).sum() + (kl * d_kl).sum()).backward()
 
     written_z, written_kl, pull = written_latent(posterior, prior)(raw.numpy(), eps.numpy())
@@ -185,7 +189,15 @@ NUMPY_ACTIVATIONS = {
 }
 
 
-def make_model(likelihood, hidden=(5,), activation="tanh", encoder=None, decoder=None):
+def make_model(
+    likelihood,
+    hidden=(5,),
+    activation="tanh",
+    encoder=None,
+    decoder=None,
+    prior=None,
+    posterior=None,
+):
     """A float64 model of random parameters, whose encoder shifts and scales."""
     architecture = Architecture(
         n_features=N_FEATURES,
@@ -195,7 +207,10 @@ def make_model(likelihood, hidden=(5,), activation="tanh", encoder=None, decoder
         encoder=encoder,
         decoder=decoder,
         likelihood=likelihood,
+        prior=prior or StandardNormal(),
+        posterior=posterior or DiagonalNormal(),
         objective=ELBO(),
+        regularizer=None,
     )
     model = Model(architecture, torch.float64, "cpu", torch.Generator().manual_seed(0))
     model.encoder.shift, model.encoder.scale = normal(N_FEATURES), normal(N_FEATURES, seed=1).exp()
@@ -227,8 +242,8 @@ def test_written_step_is_composed_step(activation, likelihood, hidden):
         for step in (*steps, PartedStep(model, penalty, n_parts=3)):
             for view in model.flat.grad_views:
                 view.fill_(torch.nan)  # what an earlier step left is of no account
-            loss = step(batch, eps, torch.tensor(beta, dtype=torch.float64))
-            results.append((torch.as_tensor(loss, dtype=torch.float64), model.flat.grads.clone()))
+            terms = step(batch, eps, torch.tensor(beta, dtype=torch.float64))
+            results.append((torch.as_tensor(terms, dtype=torch.float64), model.flat.grads.clone()))
         written, composed, parted = results
         close(written, composed)
         close(parted, composed)
@@ -240,8 +255,8 @@ def test_parts_may_be_empty(n_rows):
     eps = normal(1, n_rows, N_LATENTS)
     results = []
     for step in (WrittenStep(model), PartedStep(model, 0.0, 3)):
-        loss = torch.tensor(step(batch, eps, 1.0))
-        results.append((loss, model.flat.grads.clone()))
+        terms = torch.tensor(step(batch, eps, 1.0))
+        results.append((terms, model.flat.grads.clone()))
     close(*results)
 
 
@@ -295,7 +310,7 @@ def test_step_is_the_naive_loss_and_its_slope(activation, likelihood, hidden, pl
     batch = make_batch(weighted=not plain, masked=not plain)
     beta, penalty, draws = (1.0, 0.0, 1) if plain else (2.5, 0.3, 3)
     eps = normal(draws, N_ROWS, N_LATENTS, seed=7)
-    loss = float(build_step(model, penalty)(batch, eps, beta))
+    loss = build_step(model, penalty)(batch, eps, beta)[0]
     np.testing.assert_allclose(loss, naive_loss(model, batch, eps, beta), rtol=1e-10)
 
     start, direction = model.flat.values.clone(), torch.zeros_like(model.flat.values)
@@ -358,7 +373,7 @@ def pca_model(encoder=None, decoder=None, hidden=()):
     X = (normal(40, N_FEATURES) @ normal(N_FEATURES, N_FEATURES, seed=1)).numpy() + 2.0
     prepared = prepare(X, None, model.likelihood, N_LATENTS)
     set_inputs(model, prepared.units)
-    write_start(model, prepared, prepared.start(N_LATENTS - 1), seed=0)
+    write_start(model, prepared, prepared.start(N_LATENTS - 1), None, seed=0)
     inputs = torch.from_numpy((X - prepared.units.shift) / prepared.units.scale)
     return model, Batch(inputs, inputs)
 
@@ -382,7 +397,7 @@ def test_user_module_trains_by_the_composed_step(side):
     eps = normal(200, len(batch.inputs), N_LATENTS)
     losses = []
     for k in range(100):
-        losses.append(step(batch, eps[2 * k : 2 * k + 2], 1.0).item())
+        losses.append(step(batch, eps[2 * k : 2 * k + 2], 1.0)[0].item())
         adam.step(1e-2)
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
     for name in sides:
@@ -418,7 +433,7 @@ def make_trainer(device, likelihood, n_samples=37):
 
 def assert_same_training(one, other):
     outcomes = [trainer.run(trainer.plan.schedule) for trainer in (one, other)]
-    np.testing.assert_allclose(outcomes[0].loss_curve, outcomes[1].loss_curve, rtol=1e-5)
+    np.testing.assert_allclose(outcomes[0].terms, outcomes[1].terms, rtol=1e-5)
     # Adam divides by the gradient's size: rounding of a small gradient moves a parameter.
     close(one.model.flat.values.cpu(), other.model.flat.values.cpu(), atol=1e-4)
 

@@ -15,7 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from skvae import VariationalAutoencoder
-from skvae._fitting import Trainer, gained
+from skvae._fitting import gained
+from skvae._trainer import Trainer
 from skvae.likelihoods import Gaussian
 from skvae.training import DivergenceError
 

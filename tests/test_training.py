@@ -165,7 +165,7 @@ class Script:
             self.flat.grads[0] = self.gradient if math.isfinite(loss) else math.nan
             self.rates.append(rate(k))
             self.adam.step(rate(k))
-            yield torch.tensor(loss)
+            yield torch.tensor([loss])
             if math.isfinite(loss):
                 self.flat.values[0] = self.flat.values[0].round() + 1.0
 
@@ -211,7 +211,7 @@ SCRIPTS = {
 def test_best_epoch_remains(scores, n_epochs, best, still_rising):
     script = Script(scores)
     outcome = script.run(max_iter=len(scores) - 1)
-    assert len(outcome.loss_curve) == n_epochs
+    assert len(outcome.terms) == n_epochs
     assert outcome.scores == scores[: n_epochs + 1]
     assert outcome.best_epoch == best == script.epoch_of_parameters
     if n_epochs:
@@ -222,7 +222,7 @@ def test_best_epoch_remains(scores, n_epochs, best, still_rising):
 @pytest.mark.parametrize("patience", [1, 2, 5])
 def test_patience_is_the_number_of_epochs_without_a_gain(patience):
     outcome = Script([0, 1, *[0] * 20]).run(max_iter=21, n_iter_no_change=patience)
-    assert len(outcome.loss_curve) == 1 + patience
+    assert len(outcome.terms) == 1 + patience
     assert outcome.best_epoch == 1
 
 
@@ -250,7 +250,7 @@ def test_training_with_no_finite_step_says_what_to_do(value):
 @pytest.mark.parametrize("value", NOT_FINITE)
 def test_loss_of_an_epoch_is_the_mean_of_its_finite_steps(value):
     outcome = Script(losses=(1.0, value, 3.0)).run(max_iter=4)
-    assert outcome.loss_curve == [2.0] * 4
+    assert outcome.terms == [[2.0]] * 4
     assert outcome.n_skipped == 4
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._checks import check_choice
 from skvae._math import LOG_2PI, soft_bound, soft_bound_inverse, soft_bound_vjp
 from skvae._vjp import Pullback, Shape
 from skvae.likelihoods._base import Likelihood, WorkingResponse
@@ -48,11 +49,7 @@ class Gaussian(Likelihood):
 
     def parameter_shapes(self, n_features: int) -> list[Shape]:
         """One log-variance, before its soft bound, or one for each feature."""
-        if self.noise not in ("shared", "feature"):
-            raise ValueError(
-                f"The 'noise' parameter of Gaussian must be 'shared' or 'feature'. "
-                f"Got {self.noise!r}."
-            )
+        check_choice(self, "noise", ("shared", "feature"))
         return [(1,) if self.noise == "shared" else (n_features,)]
 
     def working_units(self, mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, float]:

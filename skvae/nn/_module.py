@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from skvae._flow import seeded
 from skvae.nn._network import Network
 
 ModuleFactory = Callable[[int, int], nn.Module]
@@ -45,10 +46,8 @@ class ModuleNetwork(Network):
         generator: torch.Generator,
     ) -> None:
         super().__init__(n_in, n_out, n_linear)
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(generator.get_state())
+        with seeded(generator):
             module = factory(n_in, n_out)
-            generator.set_state(torch.get_rng_state())
         if not isinstance(module, nn.Module):
             raise ValueError(
                 f"The network factory {factory!r} must return a torch.nn.Module for "

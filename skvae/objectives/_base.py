@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Any
 
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae.objectives._kl import closed_form_kl
+from skvae.priors import Density
 
 
-class Draws(NamedTuple):
+class Draws:
     """What one pass through a model gives to an objective.
 
-    Attributes
+    Parameters
     ----------
-    posterior, prior : object
-        The components; a closed form of the KL is found by their types.
     q : object
         The posterior of each row.
+    prior : Density
+        p(z).
     z : Tensor of shape (draws, rows, n_components)
-        Draws of it.
+        Draws of q.
     log_p : Tensor of shape (draws, rows)
         Log p(x|z).
     """
 
-    posterior: Any
-    prior: Any
-    q: Any
-    z: Tensor
-    log_p: Tensor
+    def __init__(self, q: Any, prior: Density, z: Tensor, log_p: Tensor) -> None:
+        self.q, self.prior, self.z, self.log_p = q, prior, z, log_p
 
+    @functools.cached_property
     def kl(self) -> Tensor:
-        """KL of each row to the prior, (rows, n_components) in closed form, else (rows, 1)."""
-        closed_form = closed_form_kl(self.posterior, self.prior)
-        if closed_form is not None:
-            return closed_form(self.q, self.prior)
-        return (self.q.log_prob(self.z) - self.prior.log_prob(self.z)).mean(0)[:, None]
+        """KL of each row to the prior.
+
+        In closed form where there is one, by latent (rows, n_components) where the latents are
+        independent, else (rows, 1).
+        """
+        kl = closed_form_kl(self.q, self.prior)
+        if kl is None:
+            kl = (self.q.log_prob(self.z) - self.prior.log_prob(self.z)).mean(0)[:, None]
+        return kl
 
 
 class Objective(BaseEstimator):
@@ -48,6 +52,9 @@ class Objective(BaseEstimator):
 
     #: Whether the value is log p - beta KL, no more: the step written out by hand knows that alone.
     is_plain = False
+
+    #: Whether it is defined where the posterior has no density and beta is 0.
+    takes_points = False
 
     def check(self) -> None:
         """Raise ValueError where a parameter is outside its domain."""

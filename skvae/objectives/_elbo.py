@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from skvae._checks import check_number
 from skvae.objectives._base import Draws, Objective
 
 
@@ -36,6 +37,8 @@ class ELBO(Objective):
     (150, 2)
     """
 
+    takes_points = True
+
     def __init__(self, free_bits: float = 0.0) -> None:
         self.free_bits = free_bits
 
@@ -46,14 +49,11 @@ class ELBO(Objective):
 
     def check(self) -> None:
         """Raise ValueError for a negative ``free_bits``."""
-        if not self.free_bits >= 0.0:
-            raise ValueError(
-                f"The 'free_bits' parameter of ELBO must be at least 0. Got {self.free_bits!r}."
-            )
+        check_number(self, "free_bits")
 
     def rows(self, draws: Draws, beta: Tensor | float) -> Tensor:
         """Value of each row, shape (rows,)."""
-        kl = draws.kl()
+        kl = draws.kl
         if self.free_bits > 0.0:
             paid = kl.detach().mean(0) > self.free_bits
             kl = torch.where(paid, kl, kl.new_tensor(self.free_bits))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Integral
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from skvae._checks import check_integer
+from skvae._math import log_mean_exp
 from skvae.objectives._base import Draws, Objective
 
 
@@ -48,12 +46,7 @@ class ImportanceWeighted(Objective):
 
     def check(self) -> None:
         """Raise ValueError for fewer than one draw."""
-        n_draws: Any = self.n_draws
-        if not isinstance(n_draws, Integral) or n_draws < 1:
-            raise ValueError(
-                f"The 'n_draws' parameter of ImportanceWeighted must be an int of at least 1. "
-                f"Got {self.n_draws!r}."
-            )
+        check_integer(self, "n_draws")
 
     def rows(self, draws: Draws, beta: Tensor | float) -> Tensor:
         """Value of each row, shape (rows,), with the gradient of Tucker et al. (2019)."""
@@ -61,7 +54,7 @@ class ImportanceWeighted(Objective):
         # is reparameterised once more: E[v_k d log q(z_k)] = E[(d v_k / d z_k) (d z_k / d phi)].
         log_ratio = draws.q.detached().log_prob(draws.z) - draws.prior.log_prob(draws.z)
         log_w = draws.log_p - beta * log_ratio
-        value = torch.logsumexp(log_w, 0) - math.log(len(log_w))
+        value = log_mean_exp(log_w)
         if not log_w.requires_grad:
             return value
         v = torch.softmax(log_w.detach(), 0)

@@ -1,8 +1,8 @@
-"""Closed forms for a posterior and a prior, in a registry keyed by the pair of their types.
+"""Closed forms for a posterior and a prior, in registries keyed by pairs of types.
 
-``closed_form_kl(posterior, prior)`` finds KL(q || p) as a plain torch function, and
-``written_latent(posterior, prior)`` the whole latent step with its pullback; either is None where
-nobody has registered one, and the caller then draws or differentiates.
+``closed_form_kl(q, p)`` gives KL(q || p) for two distributions, in plain torch, and
+``written_latent(posterior, prior)`` finds the whole latent step with its pullback; either is None
+where nobody has registered one, and the caller then draws or differentiates.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from skvae._math import soft_bound_vjp
-from skvae.posteriors import DiagonalNormal, Normal
-from skvae.priors import StandardNormal
+from skvae.posteriors import DiagonalNormal, FullNormal, Normal, Point
+from skvae.priors import IsotropicNormal, StandardNormal
 
 KLPullback = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -35,9 +36,10 @@ def register(
     return enter
 
 
-def closed_form_kl(posterior: object, prior: object) -> Callable[..., Tensor] | None:
-    """Find ``kl(q, prior)``, of shape (rows, n_components), for this pair."""
-    return _closed_forms.get((type(posterior), type(prior)))
+def closed_form_kl(q: object, p: object) -> Tensor | None:
+    """KL of each row, (rows, n_components), or (rows, 1) where it is no sum over latents."""
+    closed_form = _closed_forms.get((type(q), type(p))) or _closed_forms.get((type(q), object))
+    return None if closed_form is None else closed_form(q, p)
 
 
 def written_latent(
@@ -47,10 +49,23 @@ def written_latent(
     return _written.get((type(posterior), type(prior)))
 
 
-@register(_closed_forms, DiagonalNormal, StandardNormal)
-def diagonal_normal_kl(q: Normal, prior: StandardNormal) -> Tensor:
+@register(_closed_forms, Normal, IsotropicNormal)
+def normal_kl(q: Normal, p: IsotropicNormal) -> Tensor:
     """KL(N(m, v) || N(0, 1)) = (v + m^2 - 1 - log v) / 2 (Kingma and Welling 2013, appendix B)."""
     return 0.5 * (q.variance + q.mean.square() - 1.0 - q.log_variance)
+
+
+@register(_closed_forms, FullNormal, IsotropicNormal)
+def full_normal_kl(q: FullNormal, p: IsotropicNormal) -> Tensor:
+    """KL(N(m, LL') || N(0, I)) = (|L|^2 + |m|^2 - k) / 2 - sum log diag L, by the row."""
+    by_latent = 0.5 * (q.variance + q.mean.square() - 1.0) - q.log_diagonal
+    return by_latent.sum(1, keepdim=True)
+
+
+@register(_closed_forms, Point, object)
+def point_kl(q: Point, p: object) -> Tensor:
+    """Nothing: a point's KL to a density is infinite, and has no part in any objective."""
+    return torch.zeros_like(q.mean[:, :1])
 
 
 @register(_written, DiagonalNormal, StandardNormal)

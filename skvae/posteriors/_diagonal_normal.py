@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae._math import LOG_2PI, soft_bound, soft_bound_inverse
+from skvae.posteriors._base import Posterior
 
 
 class Normal(NamedTuple):
@@ -40,30 +41,31 @@ class Normal(NamedTuple):
         """
         return self.mean + (0.5 * self.log_variance).exp() * eps
 
+    def log_prob_of_each(self, z: Tensor) -> Tensor:
+        """Log-density of each latent of ``z``, which broadcasts against (rows, n_components)."""
+        squares = (z - self.mean).square() * (-self.log_variance).exp()
+        return -0.5 * (squares + self.log_variance + LOG_2PI)
+
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density of ``z`` (draws, rows, n_components), summed over latents."""
-        squares = (z - self.mean).square() * (-self.log_variance).exp()
-        return -0.5 * (squares + self.log_variance + LOG_2PI).sum(-1)
+        return self.log_prob_of_each(z).sum(-1)
 
 
-class DiagonalNormal(BaseEstimator):
+class DiagonalNormal(Posterior):
     """q(z|x) = N(mean(x), diag(variance(x))), the posterior of Kingma and Welling (2013).
 
     The encoder's raw output is the mean, then the log-variance before its soft bound.
     """
 
+    factorises = True
+
     def n_raw(self, n_components: int) -> int:
         """Width of the encoder's output."""
         return 2 * n_components
 
-    def __call__(self, raw: Tensor) -> Normal:
-        """Read the distribution off the raw output, shape (rows, 2 n_components)."""
-        mean, log_variance = raw.chunk(2, 1)
-        return Normal(mean, soft_bound(log_variance))
-
-    def mean(self, raw: Tensor) -> Tensor:
-        """Means alone, all that a transform needs, shape (rows, n_components)."""
-        return raw.chunk(2, 1)[0]
+    def __call__(self, raw: Tensor, n_components: int, parameters: Sequence[Tensor] = ()) -> Normal:
+        """Read the distributions off the raw output, shape (rows, 2 n_components)."""
+        return Normal(raw[:, :n_components], soft_bound(raw[:, n_components:]))
 
     def raw_output(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         """Raw output that gives these moments: the inverse of calling."""

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae._math import LOG_2PI
+from skvae.priors._base import Prior, Surroundings
 
 
-class StandardNormal(BaseEstimator):
-    """p(z) = N(0, I), the prior of Kingma and Welling (2013)."""
+class IsotropicNormal(NamedTuple):
+    """N(0, I) of as many latents, of the type of ``like``."""
+
+    n_components: int
+    like: Tensor
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density of ``z`` (..., n_components), summed over latents."""
         return -0.5 * (z.square() + LOG_2PI).sum(-1)
 
-    def sample(
-        self, n_samples: int, n_components: int, generator: torch.Generator, dtype: torch.dtype
-    ) -> Tensor:
+    def sample(self, n_samples: int, generator: torch.Generator) -> Tensor:
         """Draw latents, shape (n_samples, n_components)."""
-        return torch.randn(n_samples, n_components, generator=generator, dtype=dtype)
+        shape = (n_samples, self.n_components)
+        return torch.randn(shape, generator=generator, dtype=self.like.dtype).to(self.like.device)
+
+
+class StandardNormal(Prior):
+    """p(z) = N(0, I), the prior of Kingma and Welling (2013)."""
+
+    def density(self, parameters: Sequence[Tensor], surroundings: Surroundings) -> IsotropicNormal:
+        """Give N(0, I)."""
+        return IsotropicNormal(surroundings.n_components, surroundings.like)

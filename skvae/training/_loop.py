@@ -52,8 +52,8 @@ class Outcome(NamedTuple):
 
     Attributes
     ----------
-    loss_curve : list of float
-        Mean training loss of each epoch.
+    terms : list of list of float
+        Means over each epoch's steps of the terms that they yield, the loss first.
     scores : list of float
         Held-out values, the start's first; empty without held-out rows.
     best_epoch : int
@@ -66,7 +66,7 @@ class Outcome(NamedTuple):
         Whether the held-out value still rose by more than ``tol`` when ``max_iter`` ended.
     """
 
-    loss_curve: list[float]
+    terms: list[list[float]]
     scores: list[float]
     best_epoch: int
     n_skipped: int
@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
 
 
 def train(
-    take_epoch: Callable[[int, Callable[[int], float]], Iterable[Tensor | float]],
+    take_epoch: Callable[[int, Callable[[int], float]], Iterable[Any]],
     evaluate: Callable[[], float] | None,
     state: list[Tensor],
     adam: Adam,
@@ -88,8 +88,9 @@ def train(
     Parameters
     ----------
     take_epoch : callable
-        Goes through the training rows once and yields the loss of each step. It is given the
-        number of epochs done, and the learning rate as a function of the step's number.
+        Goes through the training rows once and yields the terms of each step, the loss first: a
+        sequence of floats, or a tensor of one axis that nobody waits for. It is given the number of
+        epochs done, and the learning rate as a function of the step's number.
     evaluate : callable or None
         Held-out value of the present parameters, the higher the better; without it the last epoch
         is kept.
@@ -116,11 +117,11 @@ def train(
     scores = [] if evaluate is None else [evaluate()]
     kept, best_epoch, stale = [t.clone() for t in state], 0, 0
     best, reference = (scores[0], scores[0]) if scores else (-math.inf, -math.inf)
-    losses: list[float] = []
+    terms: list[list[float]] = []
     interrupted = False
     try:
         for epoch in range(1, schedule.max_iter + 1):
-            losses.append(_run_epoch(take_epoch, adam, schedule, n_steps, epoch))
+            terms.append(_run_epoch(take_epoch, adam, schedule, n_steps, epoch))
             if evaluate is not None:
                 scores.append(evaluate())
                 if schedule.n_before + epoch >= schedule.n_passed_over:
@@ -129,22 +130,22 @@ def train(
                         _copy(state, kept)
                     stale = 0 if best > reference + schedule.tol else stale + 1
                     reference = best if stale == 0 else reference
-            report(epoch, losses[-1], scores[-1] if scores else None)
+            report(epoch, terms[-1][0], scores[-1] if scores else None)
             if stale >= schedule.n_iter_no_change:
                 break
     except KeyboardInterrupt:
         interrupted = True
     if evaluate is None:
-        best_epoch = len(losses)
+        best_epoch = len(terms)
     else:
         _copy(kept, state)
     return Outcome(
-        loss_curve=losses,
+        terms=terms,
         scores=scores,
         best_epoch=best_epoch,
         n_skipped=int(adam.n_skipped.item()),
         interrupted=interrupted,
-        still_rising=bool(scores) and len(losses) == schedule.max_iter and stale == 0,
+        still_rising=bool(scores) and len(terms) == schedule.max_iter and stale == 0,
     )
 
 
@@ -154,18 +155,18 @@ def _copy(source: list[Tensor], target: list[Tensor]) -> None:
 
 
 def _run_epoch(
-    take_epoch: Callable[[int, Callable[[int], float]], Iterable[Tensor | float]],
+    take_epoch: Callable[[int, Callable[[int], float]], Iterable[Any]],
     adam: Adam,
     schedule: Schedule,
     n_steps: int,
     epoch: int,
-) -> float:
+) -> list[float]:
     def rate(k: int) -> float:
         progress = (epoch - 1 + k / n_steps) / schedule.max_iter * schedule.annealed
         return schedule.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
 
     skipped = adam.n_skipped.clone()
-    losses: list[Any] = list(take_epoch(schedule.n_before + epoch - 1, rate))
+    steps: list[Any] = list(take_epoch(schedule.n_before + epoch - 1, rate))
     n_finite = n_steps - int((adam.n_skipped - skipped).item())
     if n_finite == 0:
         raise DivergenceError(
@@ -173,6 +174,7 @@ def _run_epoch(
             f"Scale X (StandardScaler), or lower learning_rate_init "
             f"(now {schedule.learning_rate_init:g})."
         )
-    on_device = isinstance(losses[0], Tensor)  # read back once an epoch
-    values = np.asarray(torch.stack(losses).cpu() if on_device else losses, dtype=np.float64)
-    return float(values[np.isfinite(values)].sum()) / n_finite
+    if isinstance(steps[0], Tensor):  # read back once an epoch
+        steps = torch.stack(steps).tolist()
+    values = np.asarray(steps, dtype=np.float64)
+    return list((values[np.isfinite(values[:, 0])].sum(0) / n_finite).tolist())

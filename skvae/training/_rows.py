@@ -246,6 +246,12 @@ class Rows:
         weight = None if self.weight is None else self.weight[index.to(self.device)]
         return Batch(u, u, None, weight)
 
+    def draw(self, n_rows: int, generator: torch.Generator) -> Tensor:
+        """Draw rows, each once before any is drawn again, shape (n_rows, n_features)."""
+        rounds = -(-n_rows // self.n_samples)
+        order = [torch.randperm(self.n_samples, generator=generator) for _ in range(rounds)]
+        return self.take(torch.cat(order)[:n_rows]).inputs
+
     def epoch(self, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
         """Give the index of every row once, in a new order, in batches of sizes that differ by one.
 

@@ -1,0 +1,44 @@
+"""Parameters of components, checked when a fit begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+
+def check_integer(component: Any, name: str, least: int = 1) -> None:
+    """Raise ValueError where a parameter is not an int of at least ``least``."""
+    value = getattr(component, name)
+    if not isinstance(value, Integral) or int(value) < least:
+        _refuse(component, name, f"an int of at least {least}")
+
+
+def check_number(component: Any, name: str, least: float = 0.0) -> None:
+    """Raise ValueError where a parameter is not a finite number of at least ``least``."""
+    value = getattr(component, name)
+    if not isinstance(value, Real) or not least <= float(value) < math.inf:
+        _refuse(component, name, f"a number of at least {least:g}")
+
+
+def check_choice(component: Any, name: str, choices: Iterable[str]) -> None:
+    """Raise ValueError where a parameter is none of ``choices``."""
+    choices = list(choices)
+    if getattr(component, name) not in choices:
+        _refuse(component, name, f"one of {', '.join(map(repr, choices))}")
+
+
+def check_sizes(component: Any, name: str) -> None:
+    """Raise ValueError where a parameter is not a tuple or list of ints of at least 1."""
+    value = getattr(component, name)
+    sizes = value if isinstance(value, (tuple, list)) else [None]
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        _refuse(component, name, "a tuple of ints of at least 1")
+
+
+def _refuse(component: Any, name: str, allowed: str) -> None:
+    raise ValueError(
+        f"The {name!r} parameter of {type(component).__name__} must be {allowed}. "
+        f"Got {getattr(component, name)!r}."
+    )

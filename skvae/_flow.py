@@ -1,0 +1,113 @@
+"""Normalizing flows of zuko, as functions of parameters that lie elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def seeded(generator: torch.Generator) -> Iterator[None]:
+    """Let torch's global generator draw as ``generator`` would, and put it back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(generator.get_state())
+        yield
+        generator.set_state(torch.get_rng_state())
+
+
+class SplineFlow:
+    """Coupling layers of monotonic rational-quadratic splines: Durkan et al. (2019) [1]_.
+
+    A spline acts on (-5, 5) and is the identity beyond. The flow starts as the identity.
+
+    Parameters
+    ----------
+    n_features, n_context : int
+        Width of what is mapped, and of what it is conditioned on.
+    n_layers : int
+        Number of coupling layers.
+    hidden_layer_sizes : tuple of int
+        Widths of the network that gives a layer's splines.
+
+    References
+    ----------
+    .. [1] Durkan, Bekasov, Murray and Papamakarios (2019), "Neural spline flows", NeurIPS.
+    """
+
+    def __init__(
+        self, n_features: int, n_context: int, n_layers: int, hidden_layer_sizes: tuple[int, ...]
+    ) -> None:
+        self.settings = (n_features, n_context, n_layers, hidden_layer_sizes)
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the parameters."""
+        return [tuple(p.shape) for p in self._module.parameters()]
+
+    def start(self, parameters: Sequence[Tensor], generator: torch.Generator) -> None:
+        """Draw the networks as torch does, their last layers silent: the identity."""
+        with seeded(generator):
+            fresh = _build(*self.settings)
+        for layer in fresh.flow.transform.transforms:
+            *_, last = (m for m in layer.modules() if isinstance(m, nn.Linear))
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        with torch.no_grad():
+            for view, value in zip(parameters, fresh.parameters(), strict=True):
+                view.copy_(value)
+
+    def __call__(
+        self, x: Tensor, context: Tensor | None, parameters: Sequence[Tensor], inverse: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Map x (..., n_features) or back; give also the log-determinant, of shape (...)."""
+        module = self._module.to(x)
+        names = (name for name, _ in module.named_parameters())
+        values = dict(zip(names, parameters, strict=True))
+        return torch.func.functional_call(module, values, (x, context, inverse))
+
+    @property
+    def _module(self) -> Any:
+        # A module lends its parameters' names for a call: each thread needs one of its own.
+        return _kept(threading.get_ident(), *self.settings)
+
+
+class _Bijection(nn.Module):
+    """A flow whose call does all of the work, so that parameters can be lent to it."""
+
+    def __init__(self, flow: nn.Module) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def forward(self, x: Tensor, context: Tensor | None, inverse: bool) -> tuple[Tensor, Tensor]:
+        transform = self.flow(context).transform
+        return (transform.inv if inverse else transform).call_and_ladj(x)
+
+
+def _build(
+    n_features: int, n_context: int, n_layers: int, hidden_layer_sizes: tuple[int, ...]
+) -> Any:
+    try:
+        import zuko
+    except ImportError as error:
+        raise ImportError("A flow needs zuko: `pip install skvae[flow]`.") from error
+    return _Bijection(
+        zuko.flows.NSF(
+            n_features,
+            n_context,
+            transforms=n_layers,
+            passes=2,
+            hidden_features=hidden_layer_sizes,
+        )
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _kept(thread: int, *settings: Any) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        return _build(*settings)

@@ -1,0 +1,222 @@
+"""A model in training: steps, noise, beta, and the objective on held-out rows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae import schedules as beta_schedules
+from skvae._model import Architecture, Model
+from skvae._step import PartedStep, build_step
+from skvae.training import (
+    Adam,
+    Outcome,
+    Replayed,
+    Rows,
+    Schedule,
+    count_parts,
+    limit_threads,
+    train,
+)
+
+# Multiply-adds beyond which a step's cost is its arithmetic.
+_BATCH_WORK = 1e8
+
+# Steps whose noise is drawn at once.
+_NOISE_STEPS = 64
+
+# Draws for the held-out value: at least two, an antithetic pair, and enough for this many terms.
+_HELD_OUT_TERMS = 1024
+
+
+class Plan(NamedTuple):
+    """What the estimator's parameters say about training."""
+
+    schedule: Schedule
+    batch_size: int | str
+    penalty: float
+    beta: beta_schedules.Schedule
+    device: str
+    init: str
+    validation_fraction: float | None
+    report: Callable[[int, float, float | None], None]
+
+
+class Trainer:
+    """A model with its rows: goes through an epoch, and values held-out rows.
+
+    Parameters
+    ----------
+    model : Model
+        What is trained.
+    rows, held_out : Rows or None
+        Training rows, and those that epochs are compared on.
+    plan : Plan
+        Batch size, penalty and beta.
+    seed : int
+        Of the one generator that orders rows and draws noise.
+    """
+
+    def __init__(
+        self, model: Model, rows: Rows, held_out: Rows | None, plan: Plan, seed: int
+    ) -> None:
+        self.model, self.rows, self.held_out, self.plan = model, rows, held_out, plan
+        self.generator = torch.Generator().manual_seed(seed)
+        self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples, model.architecture)
+        self.n_steps = -(-rows.n_samples // self.batch_size)
+        parts = count_parts(step_work(model.architecture, self.batch_size))
+        self.step = build_step(model, plan.penalty / rows.count, parts, self.generator)
+        self.adam = Adam(model.flat)
+        self.interrupted = False
+        self.n_draws = model.objective.n_draws
+        # Log-densities in X's units are those in working units less this.
+        self.log_jacobian = rows.n_features * math.log(rows.scale)
+        # A user's module might read numbers back or draw from a generator, and so a regulariser.
+        dense = all(network.is_written for network in model.networks) and not model.regularizer
+        graph = dense and rows.device.type == "cuda" and rows.resident is not None
+        self.replayed = Replayed(self.advance, self.state) if graph else None
+        self.rate = model.flat.values.new_zeros((), dtype=torch.float32)
+        self.beta = torch.zeros_like(self.rate)
+        if held_out is not None:
+            weight = held_out.weight
+            self.held_out_weight = None if weight is None else weight.double().cpu().numpy()
+            pairs = max(1, _HELD_OUT_TERMS // (2 * held_out.n_samples * self.n_draws))
+            eps = self.noise(pairs * self.n_draws, held_out.n_samples)
+            self.held_out_eps = torch.cat([eps, -eps])
+
+    @property
+    def state(self) -> list[Tensor]:
+        """All tensors that a step changes."""
+        return [*self.model.state, *self.adam.state.values(), self.adam.n_skipped]
+
+    def noise(self, draws: int, rows: int) -> Tensor:
+        """Draw standard normal noise of shape (draws, rows, n_components)."""
+        shape = (draws, rows, self.model.n_components)
+        return torch.randn(shape, generator=self.generator).to(self.rows.device, self.rows.dtype)
+
+    def epoch(
+        self, n_done: int, rate: Callable[[int], float]
+    ) -> Iterator[Tensor | tuple[float, ...]]:
+        """Go through the training rows once, after ``n_done`` epochs; yield each step's terms.
+
+        ``rate`` gives the learning rate of each step.
+        """
+        schedule = self.plan.beta
+        self.model.train(True)
+        for k, index in enumerate(self.rows.epoch(self.batch_size, self.generator)):
+            if k % _NOISE_STEPS == 0:  # one call for a block of steps
+                draws = self.n_draws * min(_NOISE_STEPS, self.n_steps - k)
+                noise = self.noise(draws, self.batch_size).split(self.n_draws)
+            eps = noise[k % _NOISE_STEPS][:, : index.shape[0]]
+            beta = schedule.value(n_done + k / self.n_steps)
+            if self.replayed is None:
+                terms = self.advance(index, eps, rate(k), beta)
+            else:
+                terms = self.replayed(index, eps, self.rate.fill_(rate(k)), self.beta.fill_(beta))
+            if isinstance(schedule, beta_schedules.AdaptiveSchedule):
+                _, log_p, kl, *_ = map(float, terms)
+                if math.isfinite(log_p + kl):
+                    schedule.observe(n_done + k / self.n_steps, log_p - self.log_jacobian, kl)
+            yield terms
+        self.model.train(False)
+
+    def advance(
+        self, index: Tensor, eps: Tensor, rate: Tensor | float, beta: Tensor | float
+    ) -> Tensor | tuple[float, ...]:
+        """Take one whole step: gather the rows at ``index``, differentiate, update."""
+        terms = self.step(self.rows.take(index), eps, beta)
+        self.adam.step(rate)
+        return terms
+
+    @torch.no_grad()
+    def held_out_bounds(self) -> np.ndarray:
+        """Objective of each held-out row, with the same noise at every call."""
+        assert self.held_out is not None
+        # Many draws of one kind at once, or groups of as many as a step takes.
+        n_draws = self.n_draws if self.n_draws > 1 else len(self.held_out_eps)
+        bounds = []
+        for rows, batch in self.held_out.all():
+            groups = self.held_out_eps[:, rows].split(n_draws)
+            values = [self.model.bound(batch, eps, self.plan.beta.final) for eps in groups]
+            bounds.append(torch.stack(values).mean(0))
+        return torch.cat(bounds).double().cpu().numpy() - self._held_out_regularization()
+
+    def _held_out_regularization(self) -> float:
+        """Mean penalty of held-out rows, in batches of the size of a step's."""
+        if self.model.regularizer is None or self.held_out is None:
+            return 0.0
+        generator = torch.Generator().manual_seed(0)
+        n_rows = self.held_out.n_samples
+        n_parts = -(-n_rows // self.batch_size)
+        edges = np.linspace(0, n_rows, n_parts + 1).astype(int).tolist()
+        total = 0.0
+        for rows in itertools.starmap(slice, itertools.pairwise(edges)):
+            batch = self.held_out.part(rows)
+            draws = self.model.draws(batch, self.held_out_eps[: self.n_draws, rows])
+            total += float(self.model.regularization(draws, batch.weight, generator))
+        return total / n_parts
+
+    def evaluate(self) -> float:
+        """Held-out objective, the weighted mean over rows."""
+        value = float(np.average(self.held_out_bounds(), weights=self.held_out_weight))
+        return value if math.isfinite(value) else -math.inf
+
+    def run(self, schedule: Schedule) -> Outcome:
+        """Train, and leave the best epoch's parameters in the model; report in X's units."""
+
+        def report(epoch: int, loss: float, score: float | None) -> None:
+            shift = self.log_jacobian
+            self.plan.report(epoch, loss + shift, None if score is None else score - shift)
+
+        # Parts have threads of their own: beside them BLAS and torch keep to one.
+        parted = isinstance(self.step, PartedStep)
+        with limit_threads(0.0) if parted else nullcontext():
+            outcome = train(
+                self.epoch,
+                None if self.held_out is None else self.evaluate,
+                self.model.state,
+                self.adam,
+                schedule,
+                self.n_steps,
+                report,
+            )
+        self.interrupted = self.interrupted or outcome.interrupted
+        terms = [
+            [loss + self.log_jacobian, log_p - self.log_jacobian, *others]
+            for loss, log_p, *others in outcome.terms
+        ]
+        scores = [score - self.log_jacobian for score in outcome.scores]
+        return outcome._replace(terms=terms, scores=scores, interrupted=self.interrupted)
+
+
+def resolve_batch_size(batch_size: int | str, n_samples: int, architecture: Architecture) -> int:
+    """Number of rows a step.
+
+    "auto" gives some twenty steps an epoch, within 32 and 256 rows: on a table a step's cost is its
+    calls, and larger batches are cheaper by the row. Where it is arithmetic they are not, and only
+    the steps would be fewer: there 64 rows may do.
+    """
+    if isinstance(batch_size, str):
+        most = int(_BATCH_WORK / step_work(architecture, 1))
+        batch_size = min(max(n_samples // 20, 32), max(64, min(most, 256)))
+    return min(int(batch_size), n_samples)
+
+
+def step_work(architecture: Architecture, batch_size: int) -> float:
+    """Multiply-adds of a step's matrix products, for what MLP networks of this shape would do."""
+    d, k = architecture.n_features, architecture.n_components
+    sizes = [d, *architecture.hidden_layer_sizes, 2 * k]
+    inner = sum(a * b for a, b in itertools.pairwise(sizes))
+    return 3.0 * batch_size * 2.0 * (inner + d * k)
+
+
+def plan_work(plan: Plan, architecture: Architecture, n_samples: int) -> float:
+    """Multiply-adds of a step with the plan's batch size."""
+    return step_work(architecture, resolve_batch_size(plan.batch_size, n_samples, architecture))

@@ -1,0 +1,56 @@
+"""What a posterior is: from the encoder's raw output to q(z|x)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from skvae._vjp import Shape
+
+
+class Posterior(BaseEstimator):
+    """Base of the approximate posteriors.
+
+    Calling one gives the distributions of rows: an object with ``mean`` and ``variance`` of shape
+    (rows, n_components), ``transform(eps)`` from standard normal draws to latents, ``log_prob(z)``
+    and ``detached()``, the same with no way back to the parameters.
+    """
+
+    #: Whether it has a density: without one there is no KL, and no likelihood of a row.
+    has_density = True
+
+    #: Whether the latents of a row are independent and normal.
+    factorises = False
+
+    def parameter_shapes(self, n_components: int) -> list[Shape]:
+        """Shapes of what is trained beside the encoder."""
+        return []
+
+    def start(
+        self, parameters: Sequence[Tensor], n_components: int, generator: torch.Generator
+    ) -> None:
+        """Set what is trained to its first values."""
+
+    def check(self) -> None:
+        """Raise ValueError where a parameter is outside its domain."""
+
+    @abstractmethod
+    def n_raw(self, n_components: int) -> int:
+        """Width of the encoder's output; its first ``n_components`` columns are the means."""
+
+    @abstractmethod
+    def __call__(self, raw: Tensor, n_components: int, parameters: Sequence[Tensor] = ()) -> Any:
+        """Read the distributions off the raw output, shape (rows, n_raw)."""
+
+    def mean(self, raw: Tensor, n_components: int, parameters: Sequence[Tensor] = ()) -> Tensor:
+        """Means alone, all that a transform needs, shape (rows, n_components)."""
+        return raw[:, :n_components]
+
+    @abstractmethod
+    def raw_output(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Raw output (..., n_raw) of independent normal latents with these moments."""
