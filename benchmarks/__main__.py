@@ -8,6 +8,7 @@ from benchmarks import (
     gpu,
     import_time,
     inference,
+    likelihood,
     mnist,
     peers,
     quality,
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "gpu": gpu,
     "import": import_time,
     "inference": inference,
+    "likelihood": likelihood,
 }
 
 

@@ -86,10 +86,15 @@ def load_mnist() -> tuple[np.ndarray, np.ndarray]:
         return file["X_train"].astype(np.float32) / 255, file["X_test"].astype(np.float32) / 255
 
 
-def load_binarized_mnist() -> tuple[np.ndarray, np.ndarray]:
-    """Training and test images of Larochelle's static binarisation, float32."""
+def load_binarized_mnist(validation: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Training and test images of Larochelle's static binarisation, float32.
+
+    With ``validation`` its validation images are among the former.
+    """
     with np.load(data_file("binarized_mnist.npz")) as file:
-        train, test = (np.unpackbits(file[key], axis=1) for key in ("X_train", "X_test"))
+        parts = ["X_train", "X_valid"] if validation else ["X_train"]
+        train = np.concatenate([np.unpackbits(file[key], axis=1) for key in parts])
+        test = np.unpackbits(file["X_test"], axis=1)
     return train.astype(np.float32), test.astype(np.float32)
 
 

@@ -335,8 +335,9 @@ class KLController(AdaptiveSchedule):
     ----------
     nats : float, default=10.0
         The set point.
-    proportional, integral : float, default=0.01 and 0.001
-        Gains. The authors' integral gain is 0.0001, for some hundred thousand steps.
+    proportional, integral : float, default=0.01 and 0.01
+        Gains. The authors' integral gain is 0.0001, for a million steps; a fit to a table has a
+        thousand.
     most : float, default=100.0
         Largest beta.
 
@@ -360,7 +361,7 @@ class KLController(AdaptiveSchedule):
         self,
         nats: float = 10.0,
         proportional: float = 0.01,
-        integral: float = 0.001,
+        integral: float = 0.01,
         most: float = 100.0,
     ) -> None:
         self.nats = nats

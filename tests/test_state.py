@@ -22,6 +22,9 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skvae import VariationalAutoencoder
+from skvae.posteriors import Flow as FlowPosterior
+from skvae.priors import Flow, MixtureOfGaussians, VampPrior
+from skvae.schedules import KLController
 
 # Few epochs keep these tests short, so training is rarely done when max_iter ends.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -60,6 +63,13 @@ FITTED = {
     "sparse rows": lambda: make().fit(csr_array(X)),
     "stream": lambda: make().partial_fit(X[:75]).partial_fit(X[75:]),
     "warm start": lambda: make(warm_start=True).fit(X).fit(X),
+    "mixture prior": lambda: make(prior=MixtureOfGaussians(3)).fit(X),
+    "vamp prior": lambda: make(prior=VampPrior(10)).fit(X),
+    "flow prior": lambda: make(prior=Flow(1, (8,))).fit(X),
+    "full covariance": lambda: make(posterior="full_covariance_normal").fit(X),
+    "flow posterior": lambda: make(posterior=FlowPosterior(1, (8,), 2)).fit(X),
+    "regularizer": lambda: make(regularizer="maximum_mean_discrepancy").fit(X),
+    "adaptive beta": lambda: make(beta=KLController(2.0)).partial_fit(X).partial_fit(X),
     "user networks": lambda: make(encoder=SmallNet, decoder=SmallNet).fit(X),
 }
 fitted = pytest.mark.parametrize("fit", FITTED.values(), ids=FITTED.keys())

@@ -13,9 +13,9 @@ from skvae._math import LOG_2PI, soft_bound, soft_bound_inverse
 from skvae._vjp import Shape
 from skvae.priors._base import Prior, Surroundings
 
-# Standard deviation of the first means of a mixture: near the standard normal, where the PCA start
-# is exact, and far enough from each other to part.
-_SPREAD = 0.3
+# Standard deviation of the first means of a mixture, whose own variances make up for it: near the
+# standard normal, where the PCA start is exact, and far enough from each other to part.
+_SPREAD = 0.7
 
 
 class Mixture(NamedTuple):

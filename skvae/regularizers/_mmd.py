@@ -108,6 +108,6 @@ class MaximumMeanDiscrepancy(Regularizer):
 
     def penalty(self, latents: Aggregate) -> Tensor:
         """What is taken from the objective, shape ()."""
-        drawn = latents.prior.sample(len(latents.z), latents.generator).detach()
+        drawn = latents.prior.sample(len(latents.z), latents.generator)
         kernel = _KERNELS[self.kernel]
         return self.weight * squared_discrepancy(latents.z, drawn, latents.weight, kernel)
