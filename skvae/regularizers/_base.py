@@ -20,7 +20,7 @@ class Aggregate(NamedTuple):
     q : object
         The posterior of each row.
     prior : Density
-        p(z).
+        The prior p(z).
     z : Tensor of shape (rows, n_components)
         A draw for each row.
     weight : Tensor of shape (rows,)
