@@ -141,12 +141,12 @@ class Trainer:
         assert self.held_out is not None
         # Many draws of one kind at once, or groups of as many as a step takes.
         n_draws = self.n_draws if self.n_draws > 1 else len(self.held_out_eps)
-        bounds = []
+        bounds = np.empty(self.held_out.n_samples)
         for rows, batch in self.held_out.all():
             groups = self.held_out_eps[:, rows].split(n_draws)
             values = [self.model.bound(batch, eps, self.plan.beta.final) for eps in groups]
-            bounds.append(torch.stack(values).mean(0))
-        return torch.cat(bounds).double().cpu().numpy() - self._held_out_regularization()
+            bounds[rows] = torch.stack(values).mean(0).cpu().numpy()
+        return bounds - self._held_out_regularization()
 
     def _held_out_regularization(self) -> float:
         """Mean penalty of held-out rows, in batches of the size of a step's."""
