@@ -13,14 +13,14 @@ PACKAGE = Path(skvae.__file__).parent
 
 # A room is a module or a package right under skvae; the package's own __init__ stands on top.
 FLOORS = {
-    0: ["_math", "_vjp", "_compat", "_density", "_estimator", "_labels"],
+    0: ["_math", "_vjp", "_compat", "_density", "_estimator", "_labels", "_label_terms"],
     1: ["likelihoods", "priors", "posteriors", "nn", "training"],
     2: ["objectives", "regularizers", "schedules"],
     3: ["_model"],
     4: ["_start", "_step", "_score"],
     5: ["_fitting"],
-    6: ["_inference"],
-    7: ["_base", "_canonical"],
+    6: ["_inference", "_canonical"],
+    7: ["_base", "_classifier"],
     8: ["_vae", "_autoencoder", "_multilabel", "_imputer", "_outlier", "display"],
     9: ["__init__"],
 }
