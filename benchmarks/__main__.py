@@ -9,6 +9,8 @@ from benchmarks import (
     import_time,
     inference,
     mnist,
+    multilabel,
+    pairs,
     peers,
     quality,
     reach,
@@ -31,6 +33,8 @@ BENCHMARKS = {
     "gpu": gpu,
     "import": import_time,
     "inference": inference,
+    "multilabel": multilabel,
+    "pairs": pairs,
 }
 
 

@@ -42,7 +42,7 @@ _SCORE_RANGE = 5.0
 # Least standard deviation that a label is divided by, at a prevalence of about 1 in 400.
 _LABEL_FLOOR = 0.05
 
-# cv="auto": so many folds up to so many rows; beyond, one part that is held out is large enough.
+# n_folds="auto": so many folds up to so many rows; beyond, one part that is held out is large enough.
 _FOLDS = 3
 _FOLDED_ROWS = 5000
 
@@ -97,7 +97,7 @@ class Plan(NamedTuple):
     batch_size: int | str
     device: str
     early_stopping: bool
-    cv: int | str
+    n_folds: int | str
     threshold: float | str
     validation_fraction: float
     report: Callable[[int, float, float | None], None]
@@ -140,9 +140,11 @@ class Model:
         a = self.architecture = architecture
         d, m, k, activation = a.n_features, a.n_labels, a.n_components, a.activation
         hidden, label_hidden = a.hidden_layer_sizes, a.label_hidden_layer_sizes
-        self.encoder = DenseNetwork(d, k, k, hidden, activation)
-        self.label_encoder = DenseNetwork(m, k, k, label_hidden, activation)
-        self.decoder = DenseNetwork(k, m, m, label_hidden[::-1], activation)
+        # A linear path is what dropout cannot reach: there only where there is no other.
+        linear, label_linear = not hidden, not label_hidden
+        self.encoder = DenseNetwork(d, k, k * linear, hidden, activation)
+        self.label_encoder = DenseNetwork(m, k, k * label_linear, label_hidden, activation)
+        self.decoder = DenseNetwork(k, m, m * label_linear, label_hidden[::-1], activation)
         self.networks = (self.encoder, self.label_encoder, self.decoder)
         self.flat = bind(self.networks, dtype, device, values, trained=values is None)
         like = self.flat.values
@@ -376,9 +378,9 @@ class Folds:
 
 
 def resolve_batch_size(batch_size: int | str, n_samples: int) -> int:
-    """Number of rows a step; "auto" is a twentieth of the rows, within 32 and 256."""
+    """Number of rows a step; "auto" is a twentieth of the rows, within 64 and 256."""
     if isinstance(batch_size, str):
-        batch_size = min(max(n_samples // 20, 32), 256)
+        batch_size = min(max(n_samples // 20, 64), 256)
     return min(int(batch_size), n_samples)
 
 
@@ -421,7 +423,7 @@ def part_rows(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Give the training and the held-out rows of each fold; none where there are too few rows."""
     most = max(_HELD_OUT_CELLS // n_labels, 2)
-    n_folds = plan.cv
+    n_folds = plan.n_folds
     if isinstance(n_folds, str):
         n_folds = _FOLDS if n_samples <= min(most, _FOLDED_ROWS) else 1
     if n_folds == 1:

@@ -103,7 +103,7 @@ class BaseMultilabel(
             batch_size=self.batch_size,
             device=self.device,
             early_stopping=self.early_stopping,
-            cv=self.cv,
+            n_folds=self.n_folds,
             threshold=self.threshold,
             validation_fraction=self.validation_fraction,
             report=functools.partial(print_epoch, self.verbose),

@@ -17,11 +17,11 @@ from sklearn.utils.multiclass import check_classification_targets
 # Candidates for a threshold, and how many neighbours a candidate's value is averaged with: on a
 # few dozen held-out rows the best single one is best by chance.
 _N_CANDIDATES = 100
-_SMOOTHED = 3
+_SMOOTHED = 5
 
 _INDICATORS = (
     "A y of two axes must be an indicator matrix of 1 (present) and 0 (absent), with NaN or -1 "
-    "where a label is missing. Several classes a column are not supported: use "
+    "where a label is missing. Got {}. For several classes a column use "
     "sklearn.multioutput.MultiOutputClassifier."
 )
 
@@ -115,7 +115,7 @@ def _read_classes(y: np.ndarray) -> Labels:
     classes, index = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"y must have at least two classes. Got the one class {classes[0]!r}; rows without a "
+            f"y must have at least two classes. Got the one class {classes[0]}; rows without a "
             f"weight do not count."
         )
     values = np.zeros((len(y), len(classes)), dtype=np.int8)
@@ -136,11 +136,11 @@ def read_indicators(y: Any) -> Any:
         try:
             data = data.astype(np.float64)
         except (TypeError, ValueError):
-            raise ValueError(f"{_INDICATORS} Got {data.flat[0]!r}.") from None
+            raise ValueError(_INDICATORS.format(repr(data.ravel().tolist()[0]))) from None
     missing = (data == -1) | np.isnan(data) if data.dtype.kind == "f" else data == -1
     wrong = ~missing & (data != 0) & (data != 1)
     if wrong.any():
-        raise ValueError(f"{_INDICATORS} Got {data[wrong].flat[0]}.")
+        raise ValueError(_INDICATORS.format(data[wrong].flat[0]))
     values = np.where(missing, -1, data).astype(np.int8)
     if not sparse.issparse(y):
         return values
@@ -217,8 +217,11 @@ def tune_threshold(
         neighbouring candidates, and that average.
     """
     n_labels = score.shape[1]
-    known = values >= 0
-    candidates = np.unique(np.quantile(score[known], np.linspace(0.0, 1.0, _N_CANDIDATES)))
+    known, share = values >= 0, np.linspace(0.0, 1.0, _N_CANDIDATES // 2)
+    # Quantiles of all scores, and of the present labels': few as those are, the best threshold
+    # lies among them.
+    groups = [score[group] for group in (known, values == 1) if group.any()]
+    candidates = np.unique(np.concatenate([np.quantile(group, share) for group in groups]))
     candidates = 0.5 * (candidates[1:] + candidates[:-1]) if len(candidates) > 1 else candidates
     n_bins = len(candidates) + 1
     # A score in bin k exceeds the first k candidates: sums from above count what each predicts.

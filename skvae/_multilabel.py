@@ -52,7 +52,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         all labels and "label" one for each, both chosen by the F1 of held-out rows. A
         one-dimensional y has no use for it: there the likeliest class is predicted.
     batch_size : int or "auto", default="auto"
-        Rows a step. "auto" is a twentieth of them, within 32 and 256.
+        Rows a step. "auto" is a twentieth of them, within 64 and 256.
     learning_rate_init : float, default=1e-3
         Adam's learning rate, which falls to zero along half a cosine over ``max_iter``.
     alpha : float, default=0.0
@@ -63,14 +63,14 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         Least gain in the held-out F1 (micro- plus macro-averaged) that counts as one.
     early_stopping : bool, default=True
         Whether held-out rows choose the epoch. False trains for ``max_iter`` epochs.
-    cv : int or "auto", default="auto"
+    n_folds : int or "auto", default="auto"
         Number of folds, for ``early_stopping`` or a tuned ``threshold``. Of several folds each row
         is held out once, the folds choose the number of epochs and the threshold together, and all
         rows are then fitted for as many epochs. 1 holds out one part, ``validation_fraction``, and
         keeps that model, in a quarter of the time. "auto" is 3 up to 5000 rows and 1 beyond. With
         fewer than two rows a fold none are held out, and the threshold is 0.5.
     validation_fraction : float in (0, 1), default=0.15
-        Share of rows held out where ``cv`` is 1.
+        Share of rows held out where ``n_folds`` is 1.
     n_iter_no_change : int, default=15
         Epochs without a gain of ``tol`` after which training stops.
     device : str, default="auto"
@@ -100,7 +100,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
     best_validation_score_ : float or None
         The best of ``validation_scores_``.
     n_iter_ : int
-        Number of epochs that the kept model was trained for or, where ``cv`` is 1, that were run.
+        Number of epochs that the kept model was trained for or, where ``n_folds`` is 1, that were run.
     n_skipped_steps_ : int
         Number of steps skipped because their gradient was not finite.
     device_ : str
@@ -156,7 +156,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
-        "cv": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "n_folds": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
@@ -183,7 +183,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         max_iter: int = 100,
         tol: float = 1e-4,
         early_stopping: bool = True,
-        cv: int | str = "auto",
+        n_folds: int | str = "auto",
         validation_fraction: float = 0.15,
         n_iter_no_change: int = 15,
         device: str = "auto",
@@ -206,7 +206,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         self.max_iter = max_iter
         self.tol = tol
         self.early_stopping = early_stopping
-        self.cv = cv
+        self.n_folds = n_folds
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.device = device

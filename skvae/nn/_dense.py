@@ -183,7 +183,7 @@ class DenseNetwork(Network):
         with np.errstate(all="ignore"):
             y = X @ first.T
             y -= (first @ mean).astype(y.dtype)
-            h, along = y[:, : -self.n_linear], y[:, -self.n_linear :]
+            h, along = np.split(y, [y.shape[1] - self.n_linear], axis=1)
             for k, block in enumerate(hidden):
                 h = h if k == 0 else h @ block[:, :-1].T
                 h += block[:, -1]
