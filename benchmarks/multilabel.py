@@ -120,9 +120,7 @@ def others(seed: int) -> dict[str, Any]:
     }
 
 
-def measure(
-    data: str, name: str, seed: int, share: float, ablation: bool
-) -> dict[str, float]:
+def measure(data: str, name: str, seed: int, share: float, ablation: bool) -> dict[str, float]:
     """Fit one model and judge it by the test rows."""
     X, Y, X_test, Y_test = load(data)
     missing = np.random.default_rng(seed).random(Y.shape) < share
@@ -193,8 +191,12 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, float]:
         columns = [(name, suffix) for name in names for suffix in ("", " at .5")]
         columns.remove((OURS, " at .5"))
         values = [
-            [row[average + suffix] for name, suffix in columns for row in rows
-             if row["data"] == d and row["model"] == name]
+            [
+                row[average + suffix]
+                for name, suffix in columns
+                for row in rows
+                if row["data"] == d and row["model"] == name
+            ]
             for d in data
         ]
         ranks = rankdata(-np.array(values), axis=1).mean(0)

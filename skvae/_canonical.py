@@ -1,26 +1,28 @@
-"""Fitting the canonical-correlated autoencoder: checked arrays in, a trained model out.
-
-Three networks meet in one latent space: Fx maps features to it, Fe label sets, and Fd maps its
-points to a score for each label.
-"""
+"""Fitting the canonical-correlated autoencoder: checked arrays in, a trained model out."""
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from skvae._fitting import split
+from skvae._label_model import (
+    Architecture,
+    Model,
+    Units,
+    indicators,
+    make_rows,
+    step_work,
+    take_units,
+)
 from skvae._label_terms import correlation_term, pair_term
-from skvae._labels import Labels, f1_scores, prevalence, tune_threshold
-from skvae._vjp import bind
-from skvae.nn import DenseNetwork
+from skvae._labels import Labels, f1_scores, tune_threshold
 from skvae.training import (
     Adam,
     Outcome,
@@ -30,7 +32,6 @@ from skvae.training import (
     pick,
     resolve_device,
     train,
-    weighted_moments,
 )
 
 # Training's type; a test of exact equivalences sets float64.
@@ -39,10 +40,7 @@ TRAINING_DTYPE = torch.float32
 # The paper's scores, in the authors' code: five times a probability.
 _SCORE_RANGE = 5.0
 
-# Least standard deviation that a label is divided by, at a prevalence of about 1 in 400.
-_LABEL_FLOOR = 0.05
-
-# n_folds="auto": so many folds up to so many rows; beyond, one part that is held out is large enough.
+# n_folds="auto": so many folds up to so many rows. Beyond, one held-out part is large enough.
 _FOLDS = 3
 _FOLDED_ROWS = 5000
 
@@ -50,32 +48,6 @@ _FOLDED_ROWS = 5000
 _HELD_OUT_CELLS = 2**25
 
 Drop = Callable[[Tensor], Tensor]
-
-
-class Architecture(NamedTuple):
-    """All that fixes the shapes of a model's parameters."""
-
-    n_features: int
-    n_labels: int
-    n_components: int
-    hidden_layer_sizes: tuple[int, ...]
-    label_hidden_layer_sizes: tuple[int, ...]
-    activation: str
-    exclusive: bool
-
-
-class Units(NamedTuple):
-    """Constants of a fit, arrays of shape (n_features,) and (n_labels,).
-
-    Rows come as (x - mean) / scale; features enter as that times ``input_scale``, labels as
-    (y - prevalence) / label_scale.
-    """
-
-    mean: np.ndarray
-    scale: float
-    input_scale: np.ndarray
-    prevalence: np.ndarray
-    label_scale: np.ndarray
 
 
 class Objective(NamedTuple):
@@ -110,85 +82,6 @@ class Fit(NamedTuple):
     units: Units
     outcome: Outcome
     threshold: Any
-
-
-class Model:
-    """Fx, Fe and Fd on one flat buffer.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        Widths.
-    units : Units
-        What features and labels are centred and scaled by.
-    dtype : torch.dtype
-        Type of the parameters.
-    device : torch.device or str
-        Where they live.
-    values : Tensor of shape (n_parameters,), optional
-        Values of a model that is not trained, used where they lie.
-    """
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        units: Units,
-        dtype: torch.dtype,
-        device: torch.device | str,
-        values: Tensor | None = None,
-    ) -> None:
-        a = self.architecture = architecture
-        d, m, k, activation = a.n_features, a.n_labels, a.n_components, a.activation
-        hidden, label_hidden = a.hidden_layer_sizes, a.label_hidden_layer_sizes
-        # A linear path is what dropout cannot reach: there only where there is no other.
-        linear, label_linear = not hidden, not label_hidden
-        self.encoder = DenseNetwork(d, k, k * linear, hidden, activation)
-        self.label_encoder = DenseNetwork(m, k, k * label_linear, label_hidden, activation)
-        self.decoder = DenseNetwork(k, m, m * label_linear, label_hidden[::-1], activation)
-        self.networks = (self.encoder, self.label_encoder, self.decoder)
-        self.flat = bind(self.networks, dtype, device, values, trained=values is None)
-        like = self.flat.values
-        # Rows come centred: what is dropped from them then counts as the mean.
-        self.encoder.scale = torch.from_numpy(units.input_scale).to(like)
-        self.label_encoder.shift = torch.from_numpy(units.prevalence).to(like)
-        self.label_encoder.scale = torch.from_numpy(1.0 / units.label_scale).to(like)
-
-    @property
-    def width(self) -> int:
-        """Widest array that the networks make of a row."""
-        a = self.architecture
-        sizes = (*a.hidden_layer_sizes, *a.label_hidden_layer_sizes)
-        return max(a.n_features, a.n_labels, a.n_components, *sizes)
-
-    def start(self, seed: int) -> None:
-        """Draw the first parameters. Without hidden layers the linear path is all there is."""
-        generator = torch.Generator().manual_seed(seed)
-        for network in self.networks:
-            network.start(generator, zero_output=False)
-            if not network.last_width:
-                bound = math.sqrt(6.0 / (network.n_in + network.n_out))
-                draws = torch.rand(network.linear.shape, generator=generator, dtype=torch.float64)
-                network.linear.copy_(draws.mul_(2.0).sub_(1.0).mul_(bound))
-
-    def filled(self, present: Tensor, absent: Tensor) -> Tensor:
-        """Label sets as Fe takes them: a missing label enters at its prevalence."""
-        return present + (1.0 - present - absent) * self.label_encoder.shift
-
-    def probability_loss(self, raw: Tensor, present: Tensor, absent: Tensor) -> Tensor:
-        """Negative log-likelihood of the known labels of each row, in nats, (rows,)."""
-        if self.architecture.exclusive:
-            return -(present * torch.log_softmax(raw, 1)).sum(1)
-        return (present * F.softplus(-raw) + absent * F.softplus(raw)).sum(1)
-
-    def penalty(self) -> Tensor:
-        """Half the squared weights of the nonlinear paths."""
-        weights = (w for network in self.networks for w, _ in network.weights)
-        return 0.5 * sum((w.square().sum() for w in weights), torch.zeros(()))
-
-
-def indicators(values: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Give which of the labels are present and which absent."""
-    return (values == 1).to(like), (values == 0).to(like)
 
 
 class LabelRows:
@@ -297,6 +190,10 @@ class Trainer:
         return total
 
 
+def _scaled(rate: Callable[[Any], float], share: float, k: int) -> float:
+    return rate(k * share)
+
+
 class Folds:
     """Models trained side by side, each judged by rows that it has not seen.
 
@@ -336,10 +233,10 @@ class Folds:
 
     def epoch(self, n_done: int, rate: Callable[[int], float]) -> Iterator[Tensor]:
         """Take every fold through its training rows; yield each step's loss."""
-        for i, trainer in enumerate(self.trainers):
+        for trainer in self.trainers:
             # The rate of a step is that of its place in the fold's own epoch.
             share = self.n_steps / trainer.n_steps
-            yield from trainer.epoch(n_done, lambda k, share=share: rate(k * share))
+            yield from trainer.epoch(n_done, functools.partial(_scaled, rate, share))
 
     @torch.no_grad()
     def scores(self) -> np.ndarray:
@@ -382,40 +279,6 @@ def resolve_batch_size(batch_size: int | str, n_samples: int) -> int:
     if isinstance(batch_size, str):
         batch_size = min(max(n_samples // 20, 64), 256)
     return min(int(batch_size), n_samples)
-
-
-def take_units(X: Any, labels: Labels, weight: np.ndarray | None) -> Units:
-    """Centre and scale of the features, and prevalence of the labels, over training rows."""
-    moments = weighted_moments(X, weight)
-    scale = float(np.sqrt(moments.variance.mean())) or 1.0
-    std = np.sqrt(moments.variance) / scale
-    share = prevalence(labels, weight)
-    spread = np.sqrt(share * (1.0 - share))
-    return Units(
-        mean=moments.mean,
-        scale=scale,
-        input_scale=np.divide(1.0, std, out=np.ones_like(std), where=std > 0),
-        prevalence=share,
-        label_scale=np.maximum(spread, _LABEL_FLOOR),
-    )
-
-
-def step_work(architecture: Architecture, batch_size: int) -> float:
-    """Multiply-adds of a step's matrix products: forward once, and twice that backward."""
-    a = architecture
-    hidden, label_hidden = a.hidden_layer_sizes, a.label_hidden_layer_sizes
-    widths = [a.n_features, *hidden, a.n_components]
-    label_widths = [a.n_labels, *label_hidden, a.n_components]
-    # The decoder is run twice, from each code.
-    inner = sum(m * n for m, n in itertools.pairwise(widths))
-    inner += 3 * sum(m * n for m, n in itertools.pairwise(label_widths))
-    return 3.0 * batch_size * inner
-
-
-def make_rows(model: Model, X: Any, weight: np.ndarray | None, units: Units) -> Rows:
-    """Rows of X, centred, as ``model`` takes them."""
-    values = model.flat.values
-    return Rows(X, weight, units.mean, units.scale, values.dtype, values.device)
 
 
 def part_rows(
@@ -524,9 +387,10 @@ def fit_model(
         Its threshold is one of raw scores.
     """
     seed = int(random_state.randint(2**31 - 1))
-    tuned = isinstance(plan.threshold, str) and not labels.exclusive
-    judged = plan.early_stopping or tuned
-    parts = part_rows(*labels.values.shape, plan, random_state) if judged else []
+    tuned = None if labels.exclusive or not isinstance(plan.threshold, str) else plan.threshold
+    judged = plan.early_stopping or tuned is not None
+    n_samples, n_labels = labels.values.shape
+    parts = part_rows(n_samples, n_labels, plan, random_state) if judged else []
     builder = Builder(X, labels, weight, architecture, plan, seed)
     fixed = 0.5 if isinstance(plan.threshold, str) or labels.exclusive else plan.threshold
     threshold: Any = math.log(fixed / (1.0 - fixed))
@@ -536,7 +400,7 @@ def fit_model(
             folds, units = builder.folds(parts)
             evaluate = folds.evaluate if plan.early_stopping else None
             first = run(folds, folds.state, evaluate, schedule, plan)
-            threshold = folds.threshold(plan.threshold) if tuned else threshold
+            threshold = threshold if tuned is None else folds.threshold(tuned)
             if len(parts) == 1:
                 return Fit(folds.trainers[0].model, units, first, threshold)
             schedule = schedule._replace(n_epochs=max(first.best_epoch, 1))
@@ -559,6 +423,4 @@ def run(
     plan: Plan,
 ) -> Outcome:
     """Train, and leave the best epoch's parameters in place."""
-    return train(
-        trainer.epoch, evaluate, state, trainer, schedule, trainer.n_steps, plan.report
-    )
+    return train(trainer.epoch, evaluate, state, trainer, schedule, trainer.n_steps, plan.report)

@@ -16,9 +16,10 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae import _canonical, training
-from skvae._canonical import Architecture, Fit, Model, Objective, Plan, Units
+from skvae._canonical import Fit, Objective, Plan
 from skvae._estimator import Estimator, check_sizes, check_weight, print_epoch
 from skvae._inference import ACCEPTED, TORCH_DTYPES
+from skvae._label_model import Architecture, Model, Units, indicators, make_rows
 from skvae._labels import Labels, check_target, read_label_sets, read_labels
 from skvae.training import Outcome
 
@@ -29,9 +30,7 @@ _MOST_COMPONENTS = 128
 _BLOCK_CELLS = 2**22
 
 
-class BaseMultilabel(
-    ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
-):
+class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     """Everything between the constructor's parameters and a prediction."""
 
     # ------------------------------------------------------------------ fit
@@ -50,9 +49,7 @@ class BaseMultilabel(
             self._publish(fit, labels)
         self._warn(fit.outcome)
 
-    def _read(
-        self, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[Any, Labels, np.ndarray | None]:
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Labels, np.ndarray | None]:
         y = check_target(y, type(self).__name__)
         X = validate_data(self, X, ensure_min_samples=2, **ACCEPTED)
         check_consistent_length(X, y)
@@ -169,7 +166,7 @@ class BaseMultilabel(
             block = X[start : start + step]
             code = model.encoder.evaluate_rows(block, units.mean, units.scale)
             if code is None:
-                rows = _canonical.make_rows(model, block, None, units)
+                rows = make_rows(model, block, None, units)
                 output = model.encoder.evaluate(rows.part(slice(None)).inputs)
             else:
                 output = torch.from_numpy(code)
@@ -209,7 +206,7 @@ class BaseMultilabel(
         check_is_fitted(self)
         model = self._model(torch.float64)
         values = read_label_sets(Y, self._architecture["n_labels"])
-        present, absent = _canonical.indicators(torch.from_numpy(values), model.flat.values)
+        present, absent = indicators(torch.from_numpy(values), model.flat.values)
         return model.label_encoder.evaluate(model.filled(present, absent)).numpy()
 
     def decision_function(self, X: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ FLOORS = {
     0: ["_math", "_vjp", "_compat", "_density", "_estimator", "_labels", "_label_terms"],
     1: ["likelihoods", "priors", "posteriors", "nn", "training"],
     2: ["objectives", "regularizers", "schedules"],
-    3: ["_model"],
+    3: ["_model", "_label_model"],
     4: ["_start", "_step", "_score"],
     5: ["_fitting"],
     6: ["_inference", "_canonical"],

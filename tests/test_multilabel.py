@@ -99,7 +99,7 @@ def test_correlation_term_does_not_depend_on_the_batch_size():
 
 def test_correlation_term_is_zero_for_equal_white_codes_and_least_at_canonical_ones():
     """Linear codes: for white codes the distance is 2 (k - sum of canonical correlations)."""
-    X, y = load_iris(return_X_y=True)
+    X = load_iris().data
     one, other = X[:, :2], X[:, 2:]
     cca = CCA(2, max_iter=2000).fit(one, other)
     codes = [torch.from_numpy((c - c.mean(0)) / c.std(0)) for c in cca.transform(one, other)]
@@ -282,7 +282,7 @@ def test_label_sets_lie_where_their_rows_do():
     near = np.square(codes - sets).sum(1).mean()
     far = np.square(codes - np.roll(sets, 1, axis=0)).sum(1).mean()
     assert near < 0.8 * far
-    with pytest.raises(ValueError, match="5 columns.*Got 4"):
+    with pytest.raises(ValueError, match=r"5 columns.*Got 4"):
         model.encode_labels(Y[:, :4])
 
 
