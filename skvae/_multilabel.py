@@ -119,7 +119,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
     References
     ----------
     .. [1] Yeh, Wu, Ko and Wang (2017), "Learning deep latent space for multi-label
-       classification", AAAI, eq. 1 to 4.
+       classification", AAAI.
 
     Examples
     --------
@@ -133,7 +133,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
     >>> X_train, X_test, Y_train, Y_test = train_test_split(X, Y, random_state=0)
     >>> model = CanonicalCorrelatedAutoencoder(max_iter=20, n_folds=1, random_state=0)
     >>> model = model.fit(X_train, Y_train)
-    >>> f1_score(Y_test, model.predict(X_test), average="macro") > 0.95
+    >>> f1_score(Y_test, model.predict(X_test), average="macro") > 0.9
     True
     >>> model.transform(X_test).shape
     (450, 3)

@@ -18,6 +18,8 @@ from sklearn.utils import estimator_checks
 from skvae import CanonicalCorrelatedAutoencoder, _canonical
 from skvae._label_terms import correlation_term, pair_term
 from skvae._labels import f1_scores, prevalence, read_labels, tune_threshold
+from skvae._vjp import bind
+from skvae.nn import DenseNetwork
 
 # Few epochs keep these tests short, so training is rarely done when max_iter ends.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -109,6 +111,17 @@ def test_correlation_term_is_zero_for_equal_white_codes_and_least_at_canonical_o
     torch.testing.assert_close(correlation_term(*codes), expected, rtol=1e-3, atol=1e-3)
     assert correlation_term(codes[0], codes[0]) < 1e-3
     assert correlation_term(codes[0], codes[1].flip(1)) > expected + 0.1
+
+
+def test_dropout_reaches_the_hidden_layers_alone():
+    """With every unit dropped, an output is its bias."""
+    network = DenseNetwork(3, 2, 0, (4,), "relu")
+    bind([network], torch.float64, "cpu")
+    network.start(torch.Generator().manual_seed(0), zero_output=False)
+    network.output_bias.fill_(7.0)
+    x = torch.ones(5, 3, dtype=torch.float64)
+    assert (network.forward(x, torch.zeros_like) == 7.0).all()
+    assert (network.forward(x) != 7.0).any()
 
 
 # -------------------------------------------------------------------- labels
