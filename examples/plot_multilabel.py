@@ -8,8 +8,8 @@ alone. Here the bars are learned from scikit-learn's handwritten digits, by a mo
 and label sets to one latent space. Ten of the 128 label sets occur, and nobody tells the model
 which.
 
-- Printed is the F1 of unseen images beside that of a logistic regression for each bar, both with all
-  training labels and with three tenths of them missing at random. Ours is told which are missing;
+- Printed is the F1 of unseen images beside that of a logistic regression for each bar, with all
+  training labels and with three tenths of them missing at random. Ours is told which are;
   the regression can only be given zeros.
 - ``multilabel_latent.png`` shows the latent space with two dimensions, where unseen images lie
   around the code of their label set, and some images beside the bars read off them.
