@@ -182,7 +182,7 @@ def mean_over_seeds(
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Mean ranks over the data sets, of each model at its tuned threshold and at 0.5."""
+    """Means over data sets: ranks at the tuned threshold and at 0.5, and what is lost."""
     data = list(dict.fromkeys(row["data"] for row in rows))
     names = list(dict.fromkeys(row["model"] for row in rows))
     summary = {}
@@ -202,4 +202,8 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, float]:
         ranks = rankdata(-np.array(values), axis=1).mean(0)
         for (name, suffix), rank in zip(columns, ranks, strict=True):
             summary[f"mean rank in {average} F1, {name}{suffix}"] = float(rank)
+    for average in ("micro", "macro"):
+        for name in names:
+            lost = [row[f"{average} lost"] for row in rows if row["model"] == name]
+            summary[f"mean loss of {average} F1 by missing labels, {name}"] = float(np.mean(lost))
     return summary
