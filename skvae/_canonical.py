@@ -51,7 +51,7 @@ Drop = Callable[[Tensor], Tensor]
 
 
 class Objective(NamedTuple):
-    """Weights of the terms, and the shares of units and of inputs that a step drops."""
+    """Weights of the terms and of the L2 penalty, and what a step drops of units and inputs."""
 
     correlation_weight: float
     pair_weight: float
@@ -111,7 +111,7 @@ class LabelRows:
 
 
 class Trainer:
-    """A model with its rows: goes through an epoch, and values held-out rows.
+    """A model with its rows, which it goes through an epoch at a time.
 
     Parameters
     ----------

@@ -214,10 +214,12 @@ def tune_threshold(
     -------
     threshold, value : float
         The candidate with the largest sum of micro- and macro-averaged F1, averaged over
-        neighbouring candidates, and that average.
+        neighbouring candidates, and that average; zeros where no label is known.
     """
     n_labels = score.shape[1]
     known, share = values >= 0, np.linspace(0.0, 1.0, _N_CANDIDATES // 2)
+    if not known.any():
+        return 0.0, 0.0
     # Quantiles of all scores, and of the present labels': few as those are, the best threshold
     # lies among them.
     groups = [score[group] for group in (known, values == 1) if group.any()]

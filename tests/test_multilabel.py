@@ -326,6 +326,16 @@ def test_rows_without_labels_and_labels_without_rows():
         assert probability[:, 2].mean() > 0.8
 
 
+def test_few_known_labels_are_enough_to_fit():
+    """Of the held-out rows none may have any."""
+    target = np.full(Y.shape, np.nan)
+    target[:4] = Y[:4]
+    for n_folds in (1, 3):
+        model = make(n_folds=n_folds).fit(X, target)
+        assert 0 < model.threshold_ < 1
+        assert np.isfinite(model.predict_proba(X)).all()
+
+
 # ------------------------------------------------------------ weights, state
 
 
