@@ -11,6 +11,8 @@ from benchmarks import (
     inference,
     likelihood,
     mnist,
+    multilabel,
+    pairs,
     parts,
     peers,
     quality,
@@ -37,6 +39,8 @@ BENCHMARKS = {
     "inference": inference,
     "likelihood": likelihood,
     "disentangle": disentangle,
+    "multilabel": multilabel,
+    "pairs": pairs,
 }
 
 

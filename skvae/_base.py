@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
 from skvae import _fitting, _trainer, training
 from skvae._density import fit_density
+from skvae._estimator import Estimator, check_sizes, check_weight, print_epoch
 from skvae._fitting import Fit
 from skvae._inference import ACCEPTED, FittedModel
 from skvae._model import Architecture, Model
@@ -34,9 +34,6 @@ from skvae.priors import Flow, MixtureOfGaussians, Prior, StandardNormal, VampPr
 from skvae.regularizers import DIP, MaximumMeanDiscrepancy, Regularizer, TotalCorrelation
 from skvae.schedules import AdaptiveSchedule, Constant, Schedule
 from skvae.training import Outcome, limit_threads, resolve_device
-
-# Raised by one whenever a pickle of an older state could not be read any more.
-STATE_VERSION = 3
 
 Aliases = dict[str, Callable[[], Any]]
 LIKELIHOODS: Aliases = {"gaussian": Gaussian, "bernoulli": Bernoulli}
@@ -68,10 +65,10 @@ COMPONENTS: dict[str, tuple[Aliases, type]] = {
 }
 
 
-class BaseAutoencoder(FittedModel, BaseEstimator):
+class BaseAutoencoder(FittedModel, Estimator):
     """Everything between the constructor's parameters and a fitted model."""
 
-    _doc_link_module = "skvae"
+    _state_version = 3
 
     def _fit(self, X: Any, sample_weight: Any) -> None:
         with self._restored_on_failure():
@@ -124,34 +121,12 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
             moments = self._moments_of(X)
             self.latent_density_ = fit_density(self.latent_density, *moments, weight, self._seed)
 
-    @contextmanager
-    def _restored_on_failure(self) -> Iterator[None]:
-        """Put the attributes back as they were if the block raises."""
-        before = vars(self).copy()
-        try:
-            yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-
     def _validate(self, X: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray | None]:
         X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1, **ACCEPTED)
         if sample_weight is None:
             return X, None
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if (weight < 0).any():
-            raise ValueError(
-                f"sample_weight must not be negative. Got a least weight of {weight.min():g}."
-            )
-        positive = weight > 0
-        n_positive = int(positive.sum())
-        if n_positive < (2 if reset else 1):
-            raise ValueError(
-                f"sample_weight is zero for all but {n_positive} of {len(weight)} rows: at least "
-                f"{2 if reset else 1} rows need a weight above zero."
-            )
-        return (X, weight) if positive.all() else (X[positive], weight[positive])
+        weight, positive = check_weight(sample_weight, X, 2 if reset else 1)
+        return (X, weight) if positive.all() else (X[positive], weight)
 
     def _resolve_architecture(self, X: Any) -> Architecture:
         """Read the parameters; the number of latents waits for the spectrum."""
@@ -163,16 +138,10 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
         # The zeros of a sparse X are not among its data.
         edge = {"initial": 0.0} if sparse.issparse(X) else {}
         components["likelihood"].check_targets(float(values.min(**edge)), float(values.max(**edge)))
-        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
-        if sizes.ndim > 1 or (sizes.size and (sizes.dtype.kind not in "iu" or sizes.min() < 1)):
-            raise ValueError(
-                f"The 'hidden_layer_sizes' parameter must hold integers of at least 1. "
-                f"Got {self.hidden_layer_sizes!r}. Use () for the linear model."
-            )
         architecture = Architecture(
             n_features=X.shape[1],
             n_components=0,
-            hidden_layer_sizes=tuple(sizes.tolist()),
+            hidden_layer_sizes=check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"),
             activation=self.activation,
             encoder=self.encoder,
             decoder=self.decoder,
@@ -220,7 +189,7 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
             device=self.device,
             init=self.init,
             validation_fraction=self.validation_fraction if compared else None,
-            report=functools.partial(_report, self.verbose),
+            report=functools.partial(print_epoch, self.verbose),
         )
 
     def _resumed(self, architecture: Architecture) -> tuple[Model, Units]:
@@ -328,18 +297,6 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_state_version": STATE_VERSION}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        version = state.pop("_state_version", None)
-        if version != STATE_VERSION:
-            raise ValueError(
-                f"This {type(self).__name__} was saved in format {version!r}; this version of "
-                f"skvae reads format {STATE_VERSION}. Load it with the version that saved it."
-            )
-        super().__setstate__(state)
-
 
 def _component(value: Any, aliases: Aliases) -> Any:
     """Give a component of the fit's own: by its alias, or a clone of the user's."""
@@ -351,9 +308,3 @@ def _component(value: Any, aliases: Aliases) -> Any:
 def _warn_of_convergence(estimator: BaseAutoencoder, message: str) -> None:
     # Level 6 is the caller of fit: two functions here, _fit, fit, and scikit-learn's wrapper of it.
     warnings.warn(f"{type(estimator).__name__}: {message}", ConvergenceWarning, stacklevel=6)
-
-
-def _report(verbose: int, epoch: int, loss: float, score: float | None) -> None:
-    if verbose:
-        held_out = "" if score is None else f", held-out objective {score:.4f}"
-        print(f"Epoch {epoch}: loss {loss:.4f}{held_out}")

@@ -13,15 +13,25 @@ PACKAGE = Path(skvae.__file__).parent
 
 # A room is a module or a package right under skvae; the package's own __init__ stands on top.
 FLOORS = {
-    0: ["_checks", "_math", "_vjp", "_compat", "_density", "_flow"],
+    0: [
+        "_checks",
+        "_math",
+        "_vjp",
+        "_compat",
+        "_density",
+        "_flow",
+        "_estimator",
+        "_labels",
+        "_label_terms",
+    ],
     1: ["likelihoods", "priors", "posteriors", "nn", "training"],
     2: ["objectives", "regularizers", "schedules"],
-    3: ["_model"],
+    3: ["_model", "_label_model"],
     4: ["_start", "_step", "_score"],
     5: ["_trainer"],
     6: ["_fitting"],
-    7: ["_inference"],
-    8: ["_base"],
+    7: ["_inference", "_canonical"],
+    8: ["_base", "_classifier"],
     9: ["_vae", "_autoencoder", "_multilabel", "_imputer", "_outlier", "display", "metrics"],
     10: ["__init__"],
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,13 +98,14 @@ class DenseNetwork(Network):
                 draws = torch.rand(weight.shape, generator=generator, dtype=torch.float64)
                 weight.copy_(draws.mul_(2.0).sub_(1.0).mul_(bound))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map x of shape (rows, n_in) to (rows, n_out)."""
+    def forward(self, x: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Map x of shape (rows, n_in) to (rows, n_out); ``drop`` alters each hidden layer."""
         x = self._input(x)
         *hidden, output = self.params
         h = x if hidden else x[:, :0]
         for block in hidden:
             h = self.activation.forward(F.linear(h, block[:, :-1], block[:, -1]))
+            h = h if drop is None else drop(h)
         raw = F.linear(h, output[:, self.n_in + 1 :], output[:, self.n_in])
         linear = x @ output[: self.n_linear, : self.n_in].t()
         if self.n_linear == self.n_out:
@@ -182,7 +183,7 @@ class DenseNetwork(Network):
         with np.errstate(all="ignore"):
             y = X @ first.T
             y -= (first @ mean).astype(y.dtype)
-            h, along = y[:, : -self.n_linear], y[:, -self.n_linear :]
+            h, along = np.split(y, [y.shape[1] - self.n_linear], axis=1)
             for k, block in enumerate(hidden):
                 h = h if k == 0 else h @ block[:, :-1].T
                 h += block[:, -1]

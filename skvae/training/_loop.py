@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from skvae.training._adam import Adam
 
 
 class DivergenceError(ValueError):
@@ -36,6 +34,8 @@ class Schedule(NamedTuple):
         Epochs that an earlier call has run.
     n_passed_over : float
         Epochs, of all, that are not compared, for the objective still changes.
+    n_epochs : int or None
+        Epochs to run, where they end before the learning rate has fallen to zero.
     """
 
     max_iter: int
@@ -45,6 +45,15 @@ class Schedule(NamedTuple):
     annealed: bool = True
     n_before: int = 0
     n_passed_over: float = 0.0
+    n_epochs: int | None = None
+
+
+class Optimizer(Protocol):
+    """What has taken the steps."""
+
+    @property
+    def n_skipped(self) -> Tensor:
+        """Number of steps skipped so far, of shape ()."""
 
 
 class Outcome(NamedTuple):
@@ -78,7 +87,7 @@ def train(
     take_epoch: Callable[[int, Callable[[int], float]], Iterable[Any]],
     evaluate: Callable[[], float] | None,
     state: list[Tensor],
-    adam: Adam,
+    adam: Optimizer,
     schedule: Schedule,
     n_steps: int,
     report: Callable[[int, float, float | None], None],
@@ -96,8 +105,8 @@ def train(
         is kept.
     state : list of Tensor
         All tensors that training changes.
-    adam : Adam
-        The optimiser.
+    adam : Optimizer
+        The optimiser, for the steps that it skipped.
     schedule : Schedule
         How long and how fast.
     n_steps : int
@@ -120,7 +129,7 @@ def train(
     terms: list[list[float]] = []
     interrupted = False
     try:
-        for epoch in range(1, schedule.max_iter + 1):
+        for epoch in range(1, (schedule.n_epochs or schedule.max_iter) + 1):
             terms.append(_run_epoch(take_epoch, adam, schedule, n_steps, epoch))
             if evaluate is not None:
                 scores.append(evaluate())
@@ -156,7 +165,7 @@ def _copy(source: list[Tensor], target: list[Tensor]) -> None:
 
 def _run_epoch(
     take_epoch: Callable[[int, Callable[[int], float]], Iterable[Any]],
-    adam: Adam,
+    adam: Optimizer,
     schedule: Schedule,
     n_steps: int,
     epoch: int,

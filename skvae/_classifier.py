@@ -1,0 +1,274 @@
+"""What the multi-label classifier does with rows: read them, fit, publish, predict."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skvae import _canonical, training
+from skvae._canonical import Fit, Objective, Plan
+from skvae._estimator import Estimator, check_sizes, check_weight, print_epoch
+from skvae._inference import ACCEPTED, TORCH_DTYPES
+from skvae._label_model import Architecture, Model, Units, indicators, make_rows
+from skvae._labels import Labels, check_target, read_label_sets, read_labels
+from skvae.training import Outcome
+
+# Most latents that n_components=None takes: the covariance of a code is estimated from a batch.
+_MOST_COMPONENTS = 128
+
+# Cells that a block of rows may fill.
+_BLOCK_CELLS = 2**22
+
+
+class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+    """Everything between the constructor's parameters and a prediction."""
+
+    # ------------------------------------------------------------------ fit
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        with self._restored_on_failure():
+            X, labels, weight = self._read(X, y, sample_weight)
+            fit = _canonical.fit_model(
+                X,
+                labels,
+                weight,
+                self._resolve_architecture(X, labels),
+                self._plan(),
+                check_random_state(self.random_state),
+            )
+            self._publish(fit, labels)
+        self._warn(fit.outcome)
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Labels, np.ndarray | None]:
+        y = check_target(y, type(self).__name__)
+        X = validate_data(self, X, ensure_min_samples=2, **ACCEPTED)
+        check_consistent_length(X, y)
+        if sample_weight is None:
+            return X, read_labels(y), None
+        weight, positive = check_weight(sample_weight, X, 2)
+        return X[positive], read_labels(y[positive]), weight
+
+    def _resolve_architecture(self, X: Any, labels: Labels) -> Architecture:
+        n_labels = labels.values.shape[1]
+        k = self.n_components
+        if k is None:
+            k = min(max(2, round(0.8 * n_labels)), _MOST_COMPONENTS)
+        return Architecture(
+            n_features=X.shape[1],
+            n_labels=n_labels,
+            n_components=int(k),
+            hidden_layer_sizes=check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"),
+            label_hidden_layer_sizes=check_sizes(
+                self.label_hidden_layer_sizes, "label_hidden_layer_sizes"
+            ),
+            activation=self.activation,
+            exclusive=labels.exclusive,
+        )
+
+    def _plan(self) -> Plan:
+        if self.direct_weight == 0 and (self.correlation_weight == 0 or self.pair_weight == 0):
+            raise ValueError(
+                f"direct_weight=0 leaves the paper's objective, which needs both of its terms. Got "
+                f"correlation_weight={self.correlation_weight!r} and "
+                f"pair_weight={self.pair_weight!r}. Set both above 0, or direct_weight."
+            )
+        return Plan(
+            schedule=training.Schedule(
+                max_iter=self.max_iter,
+                learning_rate_init=self.learning_rate_init,
+                tol=self.tol,
+                n_iter_no_change=self.n_iter_no_change,
+            ),
+            objective=Objective(
+                correlation_weight=self.correlation_weight,
+                pair_weight=self.pair_weight,
+                direct_weight=self.direct_weight,
+                penalty=self.alpha,
+                dropout=self.dropout,
+                input_dropout=self.input_dropout,
+            ),
+            batch_size=self.batch_size,
+            device=self.device,
+            early_stopping=self.early_stopping,
+            n_folds=self.n_folds,
+            threshold=self.threshold,
+            validation_fraction=self.validation_fraction,
+            report=functools.partial(print_epoch, self.verbose),
+        )
+
+    def _publish(self, fit: Fit, labels: Labels) -> None:
+        """Set every fitted attribute: arrays and builtins."""
+        values, outcome = fit.model.flat.values, fit.outcome
+        self._parameters = values.detach().cpu().numpy().copy()
+        self._architecture = fit.model.architecture._asdict()
+        self._units = fit.units._asdict()
+        self._sparse_labels = sparse.issparse(labels.values)
+        self._cut = fit.threshold
+        self.classes_ = labels.classes
+        self.multilabel_ = not labels.exclusive
+        self.n_components_ = self._n_features_out = fit.model.architecture.n_components
+        cut = expit(fit.threshold)
+        self.threshold_ = cut if isinstance(fit.threshold, np.ndarray) else float(cut)
+        self.device_ = str(values.device)
+        self.loss_curve_ = [loss for (loss,) in outcome.terms]
+        self.n_iter_ = len(self.loss_curve_)
+        self.n_skipped_steps_ = outcome.n_skipped
+        self.validation_scores_ = outcome.scores or None
+        self.best_validation_score_ = max(outcome.scores) if outcome.scores else None
+
+    def _warn(self, outcome: Outcome) -> None:
+        if outcome.interrupted:
+            self._warn_of(f"training was interrupted; epoch {outcome.best_epoch} is kept.")
+        elif outcome.still_rising:
+            self._warn_of(
+                f"the held-out F1 still rose by more than tol={self.tol:g} when "
+                f"max_iter={self.max_iter} ended. Raise max_iter."
+            )
+        if outcome.n_skipped:
+            self._warn_of(
+                f"{outcome.n_skipped} steps had a gradient that was not finite and were skipped. "
+                f"Scale X, or lower learning_rate_init={self.learning_rate_init:g}."
+            )
+
+    def _warn_of(self, message: str) -> None:
+        # Level 6 is the caller of fit: two functions here, _fit, fit, and scikit-learn's wrapper.
+        warnings.warn(f"{type(self).__name__}: {message}", ConvergenceWarning, stacklevel=6)
+
+    # -------------------------------------------------------------- predict
+
+    def _model(self, dtype: torch.dtype) -> Model:
+        """Build the fitted model on its arrays."""
+        array = self._parameters
+        # A pickle that joblib maps into memory is read-only, which torch does not know.
+        values = torch.from_numpy(array if array.flags.writeable else array.copy()).to(dtype)
+        units = Units(**self._units)
+        return Model(Architecture(**self._architecture), units, dtype, "cpu", values)
+
+    @torch.no_grad()
+    def _evaluate(self, X: Any, decode: bool) -> np.ndarray:
+        """Codes of the rows, or the decoder's raw scores, in X's dtype, block by block."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, **ACCEPTED)
+        model, units = self._model(TORCH_DTYPES[X.dtype.name]), Units(**self._units)
+        step = max(1, _BLOCK_CELLS // model.width)
+        results = []
+        for start in range(0, X.shape[0], step):
+            block = X[start : start + step]
+            code = model.encoder.evaluate_rows(block, units.mean, units.scale)
+            if code is None:
+                rows = make_rows(model, block, None, units)
+                output = model.encoder.evaluate(rows.part(slice(None)).inputs)
+            else:
+                output = torch.from_numpy(code)
+            results.append((model.decoder.evaluate(output) if decode else output).numpy())
+        return np.concatenate(results)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Map rows to the latent space that they share with label sets: Fx(x).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to map.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components_)
+            Codes, float32 for a float32 X and float64 otherwise.
+        """
+        return self._evaluate(X, decode=False)
+
+    @torch.no_grad()
+    def encode_labels(self, Y: Any) -> np.ndarray:
+        """Map label sets to the latent space that they share with rows: Fe(y).
+
+        Parameters
+        ----------
+        Y : {array-like, sparse matrix} of shape (n_sets, n_labels)
+            Label sets, as an indicator matrix with a column for each of ``classes_``; NaN or -1 is
+            a missing label.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_sets, n_components_)
+            Codes.
+        """
+        check_is_fitted(self)
+        model = self._model(torch.float64)
+        values = read_label_sets(Y, self._architecture["n_labels"])
+        present, absent = indicators(torch.from_numpy(values), model.flat.values)
+        return model.label_encoder.evaluate(model.filled(present, absent)).numpy()
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Give how far each label's score is above its threshold: what is positive is predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_labels) or (n_samples,)
+            Log-odds less those of ``threshold_``. For a one-dimensional y the scores of its
+            classes, whose softmax is ``predict_proba``; of two classes, the second's less the
+            first's.
+        """
+        raw = self._evaluate(X, decode=True)
+        if self.multilabel_:
+            return raw - np.asarray(self._cut).astype(raw.dtype)
+        return raw[:, 1] - raw[:, 0] if raw.shape[1] == 2 else raw
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Give the probability of each label.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_labels)
+            Of the label being present, in the order of ``classes_``. A tuned ``threshold_`` is not
+            in them. For a one-dimensional y they add up to one.
+        """
+        raw = self._evaluate(X, decode=True)
+        return expit(raw) if self.multilabel_ else softmax(raw, axis=1)
+
+    def predict(self, X: Any) -> Any:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge.
+
+        Returns
+        -------
+        labels : {ndarray, sparse array} of shape (n_samples, n_labels) or (n_samples,)
+            An indicator matrix of integers, sparse where that of fit was; for a one-dimensional y
+            the likeliest class.
+        """
+        check_is_fitted(self)
+        if not self.multilabel_:
+            return self.classes_[self._evaluate(X, decode=True).argmax(1)]
+        labels = (self.decision_function(X) > 0).astype(np.int64)
+        return sparse.csr_array(labels) if self._sparse_labels else labels
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,164 @@
+"""The canonical-correlated autoencoder's networks on one flat buffer, and what they take.
+
+Three networks meet in one latent space: Fx maps features to it, Fe label sets, and Fd maps its
+points to a score for each label.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skvae._labels import Labels, prevalence
+from skvae._vjp import bind
+from skvae.nn import DenseNetwork
+from skvae.training import Rows, weighted_moments
+
+# Least standard deviation that a label is divided by, at a prevalence of about 1 in 400.
+_LABEL_FLOOR = 0.05
+
+
+class Architecture(NamedTuple):
+    """All that fixes the shapes of a model's parameters."""
+
+    n_features: int
+    n_labels: int
+    n_components: int
+    hidden_layer_sizes: tuple[int, ...]
+    label_hidden_layer_sizes: tuple[int, ...]
+    activation: str
+    exclusive: bool
+
+
+class Units(NamedTuple):
+    """Constants of a fit, arrays of shape (n_features,) and (n_labels,).
+
+    Rows come as (x - mean) / scale; features enter as that times ``input_scale``, labels as
+    (y - prevalence) / label_scale.
+    """
+
+    mean: np.ndarray
+    scale: float
+    input_scale: np.ndarray
+    prevalence: np.ndarray
+    label_scale: np.ndarray
+
+
+class Model:
+    """Fx, Fe and Fd on one flat buffer.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Widths.
+    units : Units
+        What features and labels are centred and scaled by.
+    dtype : torch.dtype
+        Type of the parameters.
+    device : torch.device or str
+        Where they live.
+    values : Tensor of shape (n_parameters,), optional
+        Values of a model that is not trained, used where they lie.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        units: Units,
+        dtype: torch.dtype,
+        device: torch.device | str,
+        values: Tensor | None = None,
+    ) -> None:
+        a = self.architecture = architecture
+        d, m, k, activation = a.n_features, a.n_labels, a.n_components, a.activation
+        hidden, label_hidden = a.hidden_layer_sizes, a.label_hidden_layer_sizes
+        # A linear path is what dropout cannot reach: there only where there is no other.
+        linear, label_linear = not hidden, not label_hidden
+        self.encoder = DenseNetwork(d, k, k * linear, hidden, activation)
+        self.label_encoder = DenseNetwork(m, k, k * label_linear, label_hidden, activation)
+        self.decoder = DenseNetwork(k, m, m * label_linear, label_hidden[::-1], activation)
+        self.networks = (self.encoder, self.label_encoder, self.decoder)
+        self.flat = bind(self.networks, dtype, device, values, trained=values is None)
+        like = self.flat.values
+        # Rows come centred: what is dropped from them then counts as the mean.
+        self.encoder.scale = torch.tensor(units.input_scale).to(like)
+        self.prevalence = torch.tensor(units.prevalence).to(like)
+        self.label_encoder.shift = self.prevalence
+        self.label_encoder.scale = torch.tensor(1.0 / units.label_scale).to(like)
+
+    @property
+    def width(self) -> int:
+        """Widest array that the networks make of a row."""
+        a = self.architecture
+        sizes = (*a.hidden_layer_sizes, *a.label_hidden_layer_sizes)
+        return max(a.n_features, a.n_labels, a.n_components, *sizes)
+
+    def start(self, seed: int) -> None:
+        """Draw the first parameters. Without hidden layers the linear path is all there is."""
+        generator = torch.Generator().manual_seed(seed)
+        for network in self.networks:
+            network.start(generator, zero_output=False)
+            if not network.last_width:
+                bound = math.sqrt(6.0 / (network.n_in + network.n_out))
+                draws = torch.rand(network.linear.shape, generator=generator, dtype=torch.float64)
+                network.linear.copy_(draws.mul_(2.0).sub_(1.0).mul_(bound))
+
+    def filled(self, present: Tensor, absent: Tensor) -> Tensor:
+        """Label sets as Fe takes them: a missing label enters at its prevalence."""
+        return present + (1.0 - present - absent) * self.prevalence
+
+    def probability_loss(self, raw: Tensor, present: Tensor, absent: Tensor) -> Tensor:
+        """Negative log-likelihood of the known labels of each row, in nats, (rows,)."""
+        if self.architecture.exclusive:
+            return -(present * torch.log_softmax(raw, 1)).sum(1)
+        return (present * F.softplus(-raw) + absent * F.softplus(raw)).sum(1)
+
+    def penalty(self) -> Tensor:
+        """Half the squared weights of the nonlinear paths."""
+        weights = (w for network in self.networks for w, _ in network.weights)
+        return 0.5 * sum((w.square().sum() for w in weights), torch.zeros(()))
+
+
+def indicators(values: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Give which of the labels are present and which absent."""
+    return (values == 1).to(like), (values == 0).to(like)
+
+
+def step_work(architecture: Architecture, batch_size: int) -> float:
+    """Multiply-adds of a step's matrix products: forward once, and twice that backward."""
+    a = architecture
+    hidden, label_hidden = a.hidden_layer_sizes, a.label_hidden_layer_sizes
+    widths = [a.n_features, *hidden, a.n_components]
+    label_widths = [a.n_labels, *label_hidden, a.n_components]
+    # The decoder is run twice, from each code.
+    inner = sum(m * n for m, n in itertools.pairwise(widths))
+    inner += 3 * sum(m * n for m, n in itertools.pairwise(label_widths))
+    return 3.0 * batch_size * inner
+
+
+def take_units(X: Any, labels: Labels, weight: np.ndarray | None) -> Units:
+    """Centre and scale of the features, and prevalence of the labels, over training rows."""
+    moments = weighted_moments(X, weight)
+    scale = float(np.sqrt(moments.variance.mean())) or 1.0
+    std = np.sqrt(moments.variance) / scale
+    share = prevalence(labels, weight)
+    spread = np.sqrt(share * (1.0 - share))
+    return Units(
+        mean=moments.mean,
+        scale=scale,
+        input_scale=np.divide(1.0, std, out=np.ones_like(std), where=std > 0),
+        prevalence=share,
+        label_scale=np.maximum(spread, _LABEL_FLOOR),
+    )
+
+
+def make_rows(model: Model, X: Any, weight: np.ndarray | None, units: Units) -> Rows:
+    """Rows of X, centred, as ``model`` takes them."""
+    values = model.flat.values
+    return Rows(X, weight, units.mean, units.scale, values.dtype, values.device)

@@ -1,0 +1,242 @@
+"""Labels: from the y of a fit to present, absent and missing ones; the threshold that parts them.
+
+A label is 1 where it is present, 0 where it is absent and -1 where nobody knows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
+
+# Candidates for a threshold, and how many neighbours a candidate's value is averaged with: on a
+# few dozen held-out rows the best single one is best by chance.
+_N_CANDIDATES = 100
+_SMOOTHED = 5
+
+_INDICATORS = (
+    "A y of two axes must be an indicator matrix of 1 (present) and 0 (absent), with NaN or -1 "
+    "where a label is missing. Got {}. For several classes a column use "
+    "sklearn.multioutput.MultiOutputClassifier."
+)
+
+
+class Labels(NamedTuple):
+    """The labels of rows.
+
+    Attributes
+    ----------
+    values : ndarray or CSR matrix of shape (n_samples, n_labels), int8
+        1, 0, or -1 for a missing one.
+    classes : ndarray
+        Classes of a one-dimensional y, or 0, 1, ... for the columns of an indicator matrix.
+    exclusive : bool
+        Whether y is one-dimensional: a row then has one label.
+    """
+
+    values: Any
+    classes: np.ndarray
+    exclusive: bool
+
+    def part(self, index: Any) -> Labels:
+        """Rows at ``index``."""
+        return self._replace(values=self.values[index])
+
+    def dense(self, index: Any) -> np.ndarray:
+        """Values of the rows at ``index``, as an array."""
+        values = self.values[index]
+        return values.toarray() if sparse.issparse(values) else values
+
+
+def check_target(y: Any, estimator: str) -> Any:
+    """Give y as an array of one axis or two, or as a CSR matrix.
+
+    Raises
+    ------
+    ValueError
+        If there is no y, or it has other axes.
+    """
+    if y is None:
+        raise ValueError(
+            f"{estimator} requires y to be passed, but the target y is None. Pass an indicator "
+            f"matrix, or one class a row."
+        )
+    y = check_array(
+        y, accept_sparse="csr", ensure_2d=False, dtype=None, ensure_all_finite=False, allow_nd=True
+    )
+    if y.ndim not in (1, 2):
+        raise ValueError(f"y must have one axis or two. Got the shape {y.shape}.")
+    if sparse.issparse(y) or y.ndim == 1 or y.shape[1] > 1:
+        return y
+    warnings.warn(
+        "A column-vector y was passed when a 1d array was expected. Please change the shape of y "
+        "to (n_samples,), for example using ravel().",
+        DataConversionWarning,
+        stacklevel=6,  # the caller of fit: here, _read, _fit, fit, and scikit-learn's wrapper
+    )
+    return y.ravel()
+
+
+def read_labels(y: Any) -> Labels:
+    """Read a checked y of either kind.
+
+    Parameters
+    ----------
+    y : {ndarray, CSR matrix} of shape (n_samples, n_labels) or (n_samples,)
+        An indicator matrix, where NaN or -1 is a missing label, or one class a row.
+
+    Raises
+    ------
+    ValueError
+        If y is neither, or has nothing to tell apart.
+    """
+    if y.ndim == 1:
+        return _read_classes(y)
+    values = read_indicators(y)
+    data = values.data if sparse.issparse(values) else values
+    n_absent = values.shape[0] * values.shape[1] - np.count_nonzero(data)
+    if n_absent == 0 or not (data == 1).any():
+        kind = "absent label (0)" if n_absent == 0 else "present label (1)"
+        raise ValueError(
+            f"y has no {kind} at all, so there is nothing to tell apart. In an indicator matrix -1 "
+            f"is a missing label: write 0 for one that is known to be absent."
+        )
+    return Labels(values, np.arange(y.shape[1]), exclusive=False)
+
+
+def _read_classes(y: np.ndarray) -> Labels:
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    check_classification_targets(y)
+    classes, index = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y must have at least two classes. Got the one class {classes[0]}; rows without a "
+            f"weight do not count."
+        )
+    values = np.zeros((len(y), len(classes)), dtype=np.int8)
+    values[np.arange(len(y)), index] = 1
+    return Labels(values, classes, exclusive=True)
+
+
+def read_indicators(y: Any) -> Any:
+    """Read an indicator matrix as 1, 0 and -1, int8, sparse where y is.
+
+    Raises
+    ------
+    ValueError
+        If there is anything else in it.
+    """
+    data = y.data if sparse.issparse(y) else y
+    if data.dtype.kind not in "biuf":
+        try:
+            data = data.astype(np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(_INDICATORS.format(repr(data.ravel().tolist()[0]))) from None
+    missing = (data == -1) | np.isnan(data) if data.dtype.kind == "f" else data == -1
+    wrong = ~missing & (data != 0) & (data != 1)
+    if wrong.any():
+        raise ValueError(_INDICATORS.format(data[wrong].flat[0]))
+    values = np.where(missing, -1, data).astype(np.int8)
+    if not sparse.issparse(y):
+        return values
+    matrix = sparse.csr_array((values, y.indices, y.indptr), shape=y.shape)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def read_label_sets(y: Any, n_labels: int) -> np.ndarray:
+    """Read label sets with as many columns as there are labels, as a dense array.
+
+    Raises
+    ------
+    ValueError
+        If the columns are others.
+    """
+    y = check_array(y, accept_sparse="csr", dtype=None, ensure_all_finite=False, input_name="Y")
+    if y.shape[1] != n_labels:
+        raise ValueError(
+            f"Y must have {n_labels} columns, one for each of classes_. Got {y.shape[1]}."
+        )
+    values = read_indicators(y)
+    return values.toarray() if sparse.issparse(values) else values
+
+
+def prevalence(labels: Labels, weight: np.ndarray | None) -> np.ndarray:
+    """Weighted share of rows that have each label, among those where it is known."""
+    weight = np.ones(labels.values.shape[0]) if weight is None else weight
+    if sparse.issparse(labels.values):
+        present, missing = (labels.values == v for v in (1, -1))
+    else:
+        present, missing = labels.values == 1, labels.values == -1
+    known = weight.sum() - weight @ missing
+    return np.divide(weight @ present, known, out=np.zeros(len(known)), where=known > 0)
+
+
+# ------------------------------------------------------------------ thresholds
+
+
+def f1_scores(
+    positive: np.ndarray, predicted: np.ndarray, hit: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Micro- and macro-averaged F1 from counts of shape (..., n_labels).
+
+    ``positive`` counts the present labels, ``predicted`` the predicted ones, ``hit`` those that
+    are both. Labels without a positive are left out of the macro average.
+    """
+    total = positive + predicted
+    each = np.divide(2.0 * hit, total, out=np.zeros(total.shape), where=total > 0)
+    there = positive > 0
+    macro = (each * there).sum(-1) / np.maximum(there.sum(-1), 1)
+    micro = 2.0 * hit.sum(-1) / np.maximum(total.sum(-1), np.finfo(float).tiny)
+    return micro, macro
+
+
+def tune_threshold(
+    score: np.ndarray, values: np.ndarray, weight: np.ndarray | None
+) -> tuple[float, float]:
+    """Find the threshold above which a label is best predicted.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_samples, n_labels)
+        Scores of held-out rows.
+    values : ndarray of shape (n_samples, n_labels)
+        Their labels.
+    weight : ndarray of shape (n_samples,) or None
+        Row weights.
+
+    Returns
+    -------
+    threshold, value : float
+        The candidate with the largest sum of micro- and macro-averaged F1, averaged over
+        neighbouring candidates, and that average; zeros where no label is known.
+    """
+    n_labels = score.shape[1]
+    known, share = values >= 0, np.linspace(0.0, 1.0, _N_CANDIDATES // 2)
+    if not known.any():
+        return 0.0, 0.0
+    # Quantiles of all scores, and of the present labels': few as those are, the best threshold
+    # lies among them.
+    groups = [score[group] for group in (known, values == 1) if group.any()]
+    candidates = np.unique(np.concatenate([np.quantile(group, share) for group in groups]))
+    candidates = 0.5 * (candidates[1:] + candidates[:-1]) if len(candidates) > 1 else candidates
+    n_bins = len(candidates) + 1
+    # A score in bin k exceeds the first k candidates: sums from above count what each predicts.
+    place = np.searchsorted(candidates, score, side="left") * n_labels + np.arange(n_labels)
+    mass = known * (1.0 if weight is None else weight[:, None])
+
+    def above(mass: np.ndarray) -> np.ndarray:
+        counts = np.bincount(place.ravel(), mass.ravel(), n_bins * n_labels)
+        return counts.reshape(n_bins, n_labels)[::-1].cumsum(0)[::-1][1:]
+
+    hit = mass * (values == 1)
+    micro, macro = f1_scores(hit.sum(0), above(mass), above(hit))
+    total = np.pad(micro + macro, _SMOOTHED // 2, mode="edge")
+    smooth = np.convolve(total, np.full(_SMOOTHED, 1.0 / _SMOOTHED), "valid")
+    best = int(np.argmax(smooth))
+    return float(candidates[best]), float(smooth[best])
