@@ -17,8 +17,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from skvae import _fitting, _trainer, training
+from skvae._checks import check_sizes
 from skvae._density import fit_density
-from skvae._estimator import Estimator, check_sizes, check_weight, print_epoch
+from skvae._estimator import Estimator, check_weight, print_epoch
 from skvae._fitting import Fit
 from skvae._inference import ACCEPTED, FittedModel
 from skvae._model import Architecture, Model

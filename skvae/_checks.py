@@ -1,4 +1,4 @@
-"""Parameters of components, checked when a fit begins."""
+"""Parameters of estimators and components, checked when a fit begins."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
 
 
 def check_integer(component: Any, name: str, least: int = 1) -> None:
@@ -29,12 +31,21 @@ def check_choice(component: Any, name: str, choices: Iterable[str]) -> None:
         _refuse(component, name, f"one of {', '.join(map(repr, choices))}")
 
 
-def check_sizes(component: Any, name: str) -> None:
-    """Raise ValueError where a parameter is not a tuple or list of ints of at least 1."""
-    value = getattr(component, name)
-    sizes = value if isinstance(value, (tuple, list)) else [None]
-    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
-        _refuse(component, name, "a tuple of ints of at least 1")
+def check_sizes(value: Any, name: str) -> tuple[int, ...]:
+    """Read the widths of hidden layers.
+
+    Raises
+    ------
+    ValueError
+        If they are not integers of at least 1.
+    """
+    sizes = np.atleast_1d(np.asarray(value))
+    if sizes.ndim > 1 or (sizes.size and (sizes.dtype.kind not in "iu" or sizes.min() < 1)):
+        raise ValueError(
+            f"The {name!r} parameter must hold integers of at least 1. "
+            f"Got {value!r}. Use () for the linear model."
+        )
+    return tuple(sizes.tolist())
 
 
 def _refuse(component: Any, name: str, allowed: str) -> None:

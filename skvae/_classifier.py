@@ -17,7 +17,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae import _canonical, training
 from skvae._canonical import Fit, Objective, Plan
-from skvae._estimator import Estimator, check_sizes, check_weight, print_epoch
+from skvae._checks import check_sizes
+from skvae._estimator import Estimator, check_weight, print_epoch
 from skvae._inference import ACCEPTED, TORCH_DTYPES
 from skvae._label_model import Architecture, Model, Units, indicators, make_rows
 from skvae._labels import Labels, check_target, read_label_sets, read_labels

@@ -66,23 +66,6 @@ def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, 
     return weight[positive], positive
 
 
-def check_sizes(value: Any, name: str) -> tuple[int, ...]:
-    """Read the widths of hidden layers.
-
-    Raises
-    ------
-    ValueError
-        If they are not integers of at least 1.
-    """
-    sizes = np.atleast_1d(np.asarray(value))
-    if sizes.ndim > 1 or (sizes.size and (sizes.dtype.kind not in "iu" or sizes.min() < 1)):
-        raise ValueError(
-            f"The {name!r} parameter must hold integers of at least 1. "
-            f"Got {value!r}. Use () for the linear model."
-        )
-    return tuple(sizes.tolist())
-
-
 def print_epoch(verbose: int, epoch: int, loss: float, score: float | None) -> None:
     """Report an epoch, where ``verbose`` asks for it."""
     if verbose:

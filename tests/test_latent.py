@@ -445,7 +445,7 @@ def test_points_have_no_likelihood_and_no_prior():
         ),
         ({"prior": MixtureOfGaussians(0)}, r"'n_mixed' .* at least 1\. Got 0"),
         ({"prior": VampPrior(2.5)}, r"'n_pseudo_inputs' .* int .* Got 2\.5"),
-        ({"prior": Flow(hidden_layer_sizes=8)}, r"'hidden_layer_sizes' .* tuple .* Got 8"),
+        ({"prior": Flow(hidden_layer_sizes=(8, 0))}, r"'hidden_layer_sizes' .* Got \(8, 0\)"),
         ({"posterior": FlowPosterior(0)}, r"'n_layers' .* at least 1\. Got 0"),
         ({"regularizer": DIP("III")}, r"'kind' .* 'I', 'II'\. Got 'III'"),
         ({"regularizer": MaximumMeanDiscrepancy(-1)}, r"'weight' .* at least 0\. Got -1"),

@@ -82,7 +82,7 @@ class Flow(Posterior):
     ----------
     n_layers : int, default=2
         Number of coupling layers.
-    hidden_layer_sizes : tuple of int, default=(64,)
+    hidden_layer_sizes : int or array-like of int, default=(64,)
         Widths of the networks that give a layer's splines.
     n_context : int, default=16
         Numbers that the encoder gives the flow of each row.
@@ -115,10 +115,10 @@ class Flow(Posterior):
         """Raise ValueError where a size is not an int of at least 1."""
         check_integer(self, "n_layers")
         check_integer(self, "n_context")
-        check_sizes(self, "hidden_layer_sizes")
+        check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
 
     def _flow(self, n_components: int) -> SplineFlow:
-        sizes = tuple(self.hidden_layer_sizes)
+        sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
         return SplineFlow(n_components, self.n_context, self.n_layers, sizes)
 
     def parameter_shapes(self, n_components: int) -> list[Shape]:

@@ -42,7 +42,7 @@ class Flow(Prior):
     ----------
     n_layers : int, default=3
         Number of coupling layers; three let every latent depend on every other.
-    hidden_layer_sizes : tuple of int, default=(64, 64)
+    hidden_layer_sizes : int or array-like of int, default=(64, 64)
         Widths of the networks that give a layer's splines.
 
     References
@@ -69,10 +69,15 @@ class Flow(Prior):
     def check(self, posterior: Any) -> None:
         """Raise ValueError where a size is not an int of at least 1."""
         check_integer(self, "n_layers")
-        check_sizes(self, "hidden_layer_sizes")
+        check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
 
     def _flow(self, n_components: int) -> SplineFlow:
-        return SplineFlow(n_components, 0, self.n_layers, tuple(self.hidden_layer_sizes))
+        return SplineFlow(
+            n_components,
+            0,
+            self.n_layers,
+            check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"),
+        )
 
     def parameter_shapes(self, n_components: int, n_features: int) -> list[Shape]:
         """Shapes of the networks' weights."""
