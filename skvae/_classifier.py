@@ -19,7 +19,7 @@ from skvae import _canonical, training
 from skvae._canonical import Fit, Objective, Plan
 from skvae._checks import check_sizes
 from skvae._estimator import Estimator, check_weight, print_epoch
-from skvae._inference import ACCEPTED, TORCH_DTYPES
+from skvae._inference import ACCEPTED, TORCH_DTYPES, Rowwise
 from skvae._label_model import Architecture, Model, Units, indicators, make_rows
 from skvae._labels import Labels, check_target, read_label_sets, read_labels
 from skvae.training import Outcome
@@ -162,7 +162,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         X = validate_data(self, X, reset=False, **ACCEPTED)
         model, units = self._model(TORCH_DTYPES[X.dtype.name]), Units(**self._units)
         step = max(1, _BLOCK_CELLS // model.width)
-        results = []
+        results = Rowwise(X.shape[0])
         for start in range(0, X.shape[0], step):
             block = X[start : start + step]
             code = model.encoder.evaluate_rows(block, units.mean, units.scale)
@@ -172,7 +172,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             else:
                 output = torch.from_numpy(code)
             results.append((model.decoder.evaluate(output) if decode else output).numpy())
-        return np.concatenate(results)
+        return results.array
 
     def transform(self, X: Any) -> np.ndarray:
         """Map rows to the latent space that they share with label sets: Fx(x).
