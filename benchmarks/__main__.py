@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks import (
+    autoencoder,
     gpu,
     import_time,
     inference,
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "import": import_time,
     "inference": inference,
     "likelihood": likelihood,
+    "autoencoder": autoencoder,
 }
 
 

@@ -11,9 +11,9 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import skvae
-from skvae import VariationalAutoencoder
+from skvae import Autoencoder, VariationalAutoencoder
 
-ESTIMATORS = [VariationalAutoencoder()]
+ESTIMATORS = [VariationalAutoencoder(), Autoencoder()]
 
 # The names are the same in scikit-learn 1.6 to 1.9.
 EXPECTED_FAILED_CHECKS = {

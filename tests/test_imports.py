@@ -13,11 +13,11 @@ PACKAGE = Path(skvae.__file__).parent
 
 # A room is a module or a package right under skvae; the package's own __init__ stands on top.
 FLOORS = {
-    0: ["_checks", "_math", "_vjp", "_compat", "_density", "_flow"],
+    0: ["_checks", "_math", "_vjp", "_compat", "_density", "_docs", "_flow"],
     1: ["likelihoods", "priors", "posteriors", "nn", "training"],
-    2: ["objectives", "regularizers", "schedules"],
-    3: ["_model"],
-    4: ["_start", "_step", "_score"],
+    2: ["corruptions", "objectives", "regularizers", "schedules"],
+    3: ["_components", "_model"],
+    4: ["_rbm", "_start", "_step", "_score"],
     5: ["_trainer"],
     6: ["_fitting"],
     7: ["_inference"],
