@@ -114,7 +114,8 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if not posterior.has_density:
             raise ValueError(
                 f"The posterior {posterior!r} is a point, so there is no likelihood of a row. "
-                f"Fit with posterior='diagonal_normal', or compare rows with inverse_transform's."
+                f"Fit a VariationalAutoencoder with posterior='diagonal_normal', or compare rows with "
+                f"inverse_transform's."
             )
         draws = normal_draws(n_draws, self.n_components_, self._seed).unsqueeze(1)
 
@@ -301,7 +302,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         alike = posterior.has_density or (regularizer is not None and regularizer.matches_prior)
         if not (alike or hasattr(self, "latent_density_")):
             raise ValueError(
-                f"Nothing made the points of {self.posterior!r} follow the prior, so draws of it "
+                f"Nothing made the points of {posterior!r} follow the prior, so draws of it "
                 f"would be no rows like X. Fit with latent_density=GaussianMixture(10), or with "
                 f"regularizer='maximum_mean_discrepancy'."
             )

@@ -1,5 +1,6 @@
 """The deterministic autoencoder: PCA at its start, and what its options say that they do."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -250,19 +251,19 @@ def test_written_step_is_the_composed_one(draws):
     batch, eps = make_batch(weighted=True), normal(draws, N_ROWS, N_LATENTS)
     step = build_step(written, 0.1)
     assert isinstance(step, WrittenStep)
-    close(torch.tensor(step(batch, eps, 0.0)), ComposedStep(composed, 0.1)(batch, eps, 0.0))
+    terms = torch.tensor(step(batch, eps, 0.0), dtype=torch.float64)
+    close(terms, ComposedStep(composed, 0.1)(batch, eps, 0.0))
     close(written.flat.grads, composed.flat.grads)
 
 
 def test_contraction_is_the_encoders_jacobian():
     model, batch = points(hidden=(6, 5)), make_batch()
     eps = normal(1, N_ROWS, N_LATENTS)
-    exact = sum(
-        torch.autograd.functional.jacobian(lambda x: model.encode(x[None]).mean[0], x)
-        .square()
-        .sum()
-        for x in batch.inputs
-    )
+
+    def encode(x):
+        return model.encode(x[None]).mean[0]
+
+    exact = sum(torch.autograd.functional.jacobian(encode, x).square().sum() for x in batch.inputs)
     model.regularizer = Contractive(1.0, n_projections=None)
     penalty = model.regularization(model.draws(batch, eps), batch, torch.Generator())
     close(penalty, exact / N_ROWS)
@@ -354,7 +355,7 @@ def machines(widths, seed=0):
             normal(above, seed=seed + 20 + k),
             k == len(widths) - 2,
         )
-        for k, (below, above) in enumerate(zip(widths, widths[1:], strict=False))
+        for k, (below, above) in enumerate(itertools.pairwise(widths))
     ]
 
 
@@ -362,7 +363,7 @@ def machines(widths, seed=0):
 @pytest.mark.parametrize("hidden", [(5,), (6, 4)], ids=str)
 def test_unrolled_network_is_the_stacks_mean_field_pass(hidden, shift):
     model = make_model(Bernoulli(), hidden, "logistic", posterior=Deterministic())
-    model.encoder.shift = shift
+    model.encoder.shift, model.encoder.scale = shift, None
     stack = machines([N_FEATURES, *hidden, N_LATENTS])
     unroll(model, stack)
     x = uniform(N_ROWS, N_FEATURES)
