@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks import (
+    autoencoder,
     disentangle,
     gpu,
     import_time,
@@ -41,6 +42,7 @@ BENCHMARKS = {
     "disentangle": disentangle,
     "multilabel": multilabel,
     "pairs": pairs,
+    "autoencoder": autoencoder,
 }
 
 

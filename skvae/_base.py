@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
-from numbers import Integral
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import _fit_context, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import validate_data
 
 from skvae import _fitting, _trainer, training
 from skvae._checks import check_sizes
+from skvae._components import COMPONENTS, CORRUPTIONS, allowed, resolve
 from skvae._density import fit_density
 from skvae._estimator import Estimator, check_weight, print_epoch
 from skvae._fitting import Fit
@@ -27,43 +28,9 @@ from skvae._score import latent_moments, latent_report, pool, report_rows
 from skvae._start import Units
 from skvae._step import TERMS
 from skvae._trainer import Plan
-from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
-from skvae.objectives import ELBO, ImportanceWeighted, Objective
-from skvae.posteriors import Deterministic, DiagonalNormal, FullCovarianceNormal, Posterior
-from skvae.posteriors import Flow as FlowPosterior
-from skvae.priors import Flow, MixtureOfGaussians, Prior, StandardNormal, VampPrior
-from skvae.regularizers import DIP, MaximumMeanDiscrepancy, Regularizer, TotalCorrelation
+from skvae.nn import ACTIVATIONS
 from skvae.schedules import AdaptiveSchedule, Constant, Schedule
 from skvae.training import Outcome, limit_threads, resolve_device
-
-Aliases = dict[str, Callable[[], Any]]
-LIKELIHOODS: Aliases = {"gaussian": Gaussian, "bernoulli": Bernoulli}
-PRIORS: Aliases = {
-    "standard_normal": StandardNormal,
-    "mixture_of_gaussians": MixtureOfGaussians,
-    "vamp": VampPrior,
-    "flow": Flow,
-}
-POSTERIORS: Aliases = {
-    "diagonal_normal": DiagonalNormal,
-    "full_covariance_normal": FullCovarianceNormal,
-    "flow": FlowPosterior,
-    "deterministic": Deterministic,
-}
-OBJECTIVES: Aliases = {"elbo": ELBO, "importance_weighted": ImportanceWeighted}
-REGULARIZERS: Aliases = {
-    "total_correlation": TotalCorrelation,
-    "dip": DIP,
-    "maximum_mean_discrepancy": MaximumMeanDiscrepancy,
-}
-# What a model is made of: each constructor parameter with its aliases and its class.
-COMPONENTS: dict[str, tuple[Aliases, type]] = {
-    "likelihood": (LIKELIHOODS, Likelihood),
-    "prior": (PRIORS, Prior),
-    "posterior": (POSTERIORS, Posterior),
-    "objective": (OBJECTIVES, Objective),
-    "regularizer": (REGULARIZERS, Regularizer),
-}
 
 
 class BaseAutoencoder(FittedModel, Estimator):
@@ -71,7 +38,63 @@ class BaseAutoencoder(FittedModel, Estimator):
 
     _state_version = 3
 
-    def _fit(self, X: Any, sample_weight: Any) -> None:
+    #: Components, and beta, that are no parameter of this estimator.
+    _fixed: dict[str, Any] = {}
+
+    _parameter_constraints: dict = {
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            StrOptions({"mle"}),
+            None,
+        ],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "encoder": [callable, None],
+        "decoder": [callable, None],
+        "likelihood": allowed(*COMPONENTS["likelihood"]),
+        "regularizer": [*allowed(*COMPONENTS["regularizer"]), None],
+        "init": [StrOptions({"auto", "pca", "random"})],
+        "whiten": ["boolean"],
+        "latent_density": [HasMethods(["fit", "sample"]), None],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the model to X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows; at least two. A sparse X is made dense a batch at a time.
+        y : Ignored
+            Not used; there for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights; whole numbers count as repeated rows.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is outside its domain, or training diverges. What was fitted
+            before is then still there.
+        """
         with self._restored_on_failure():
             resume = self.warm_start and hasattr(self, "_parameters")
             X, weight = self._validate(X, sample_weight, reset=not resume)
@@ -92,8 +115,28 @@ class BaseAutoencoder(FittedModel, Estimator):
             self._fit_density(X, weight)
         self._warn(fit.outcome)
         self._warn_skipped(fit.outcome.n_skipped)
+        return self
 
-    def _partial_fit(self, X: Any, sample_weight: Any) -> None:
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Go through X once, from where the model stands, at a constant learning rate.
+
+        The first call takes the start and the units from its X, so it should be given many rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows; at least two at the first call.
+        y : Ignored
+            Not used; there for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
         with self._restored_on_failure():
             first = not hasattr(self, "_parameters")
             X, weight = self._validate(X, sample_weight, reset=first)
@@ -115,6 +158,7 @@ class BaseAutoencoder(FittedModel, Estimator):
                 self._publish(fit, X, weight, first=first)
             self._fit_density(X, weight)
         self._warn_skipped(fit.outcome.n_skipped)
+        return self
 
     def _fit_density(self, X: Any, weight: np.ndarray | None) -> None:
         self.__dict__.pop("latent_density_", None)
@@ -132,8 +176,7 @@ class BaseAutoencoder(FittedModel, Estimator):
     def _resolve_architecture(self, X: Any) -> Architecture:
         """Read the parameters; the number of latents waits for the spectrum."""
         components = {
-            name: _component(getattr(self, name), aliases)
-            for name, (aliases, _) in COMPONENTS.items()
+            name: resolve(self._choice(name), aliases) for name, (aliases, _) in COMPONENTS.items()
         }
         values = X.data if sparse.issparse(X) else X
         # The zeros of a sparse X are not among its data.
@@ -149,13 +192,18 @@ class BaseAutoencoder(FittedModel, Estimator):
             **components,
         )
         architecture.check()
-        if not (architecture.posterior.has_density or self.beta == 0):
+        beta = self._choice("beta")
+        if not (architecture.posterior.has_density or beta == 0):
             raise ValueError(
-                f"The posterior {self.posterior!r} is a point, whose KL to the prior is infinite. "
-                f"Got beta={self.beta!r}. Set beta=0, and a regularizer such as "
+                f"The posterior {self._choice('posterior')!r} is a point, whose KL to the prior is "
+                f"infinite. Got beta={beta!r}. Set beta=0, and a regularizer such as "
                 f"'maximum_mean_discrepancy' if the latents shall follow the prior."
             )
         return architecture
+
+    def _choice(self, name: str) -> Any:
+        """Value of a parameter, or what this estimator has in its place."""
+        return self._fixed[name] if name in self._fixed else getattr(self, name)
 
     def _work(self, architecture: Architecture, X: Any) -> float:
         """Multiply-adds of a step; where the number of latents is open, of as many as features."""
@@ -164,13 +212,17 @@ class BaseAutoencoder(FittedModel, Estimator):
         return _trainer.plan_work(self._plan(X.shape[1]), architecture, X.shape[0])
 
     def _plan(self, n_features: int, resumed_beta: float | None = None) -> Plan:
-        beta = clone(self.beta) if isinstance(self.beta, Schedule) else Constant(float(self.beta))
+        choice = self._choice("beta")
+        beta = clone(choice) if isinstance(choice, Schedule) else Constant(float(choice))
         beta.check()
+        corruption = resolve(getattr(self, "corruption", None), CORRUPTIONS)
+        if corruption is not None:
+            corruption.check()
         if isinstance(beta, AdaptiveSchedule):
             beta.begin(resumed_beta)
         elif self.early_stopping and 0 < self.max_iter < beta.n_settled:
             raise ValueError(
-                f"beta={self.beta!r} changes for {beta.n_settled:g} epochs, but "
+                f"beta={choice!r} changes for {beta.n_settled:g} epochs, but "
                 f"max_iter={self.max_iter}: no epoch could be chosen. Raise max_iter, or shorten "
                 f"the schedule."
             )
@@ -191,6 +243,7 @@ class BaseAutoencoder(FittedModel, Estimator):
             init=self.init,
             validation_fraction=self.validation_fraction if compared else None,
             report=functools.partial(print_epoch, self.verbose),
+            corruption=corruption,
         )
 
     def _resumed(self, architecture: Architecture) -> tuple[Model, Units]:
@@ -243,7 +296,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         )
         moments = latent_moments(double, few.part(slice(None)), fit.units.scale)
         self._moments: dict[str, np.ndarray] = moments if first else pool(self._moments, moments)
-        report = latent_report(self._moments)
+        report = latent_report(self._moments, fit.architecture.posterior.has_density)
         noise = report.noise_variance
         self._order, self._effect, self._unshrink = report.order, report.effect, report.unshrink
         self._active = report.active
@@ -286,11 +339,11 @@ class BaseAutoencoder(FittedModel, Estimator):
             )
         if self.max_iter > 0 and not self._active.all():
             dead = ", ".join(map(str, np.flatnonzero(~self._active)))
-            fewer = f"n_components to {self.n_active_components_}, or lower "
-            warn(
-                f"latents {dead} have collapsed to the prior and carry nothing of X. "
-                f"Lower {fewer if self._active.any() else ''}beta={self.beta!r}."
-            )
+            remedies = [f"beta={self.beta!r}"] if "beta" not in self._fixed else []
+            if self._active.any():
+                remedies.insert(0, f"n_components to {self.n_active_components_}")
+            remedy = f" Lower {', or lower '.join(remedies)}." if remedies else ""
+            warn(f"latents {dead} have collapsed and carry nothing of X.{remedy}")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -299,13 +352,6 @@ class BaseAutoencoder(FittedModel, Estimator):
         return tags
 
 
-def _component(value: Any, aliases: Aliases) -> Any:
-    """Give a component of the fit's own: by its alias, or a clone of the user's."""
-    if value is None:
-        return None
-    return aliases[value]() if isinstance(value, str) else clone(value)
-
-
 def _warn_of_convergence(estimator: BaseAutoencoder, message: str) -> None:
-    # Level 6 is the caller of fit: two functions here, _fit, fit, and scikit-learn's wrapper of it.
-    warnings.warn(f"{type(estimator).__name__}: {message}", ConvergenceWarning, stacklevel=6)
+    # Level 5 is the caller of fit: two functions here, fit, and scikit-learn's wrapper of it.
+    warnings.warn(f"{type(estimator).__name__}: {message}", ConvergenceWarning, stacklevel=5)

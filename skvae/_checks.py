@@ -24,7 +24,7 @@ def check_number(component: Any, name: str, least: float = 0.0) -> None:
         _refuse(component, name, f"a number of at least {least:g}")
 
 
-def check_choice(component: Any, name: str, choices: Iterable[str]) -> None:
+def check_choice(component: Any, name: str, choices: Iterable[Any]) -> None:
     """Raise ValueError where a parameter is none of ``choices``."""
     choices = list(choices)
     if getattr(component, name) not in choices:

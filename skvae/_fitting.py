@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from skvae._model import Architecture, Model
+from skvae._rbm import write_rbm_start
 from skvae._start import Prepared, Units, prepare, set_inputs, write_start
 from skvae._trainer import Plan, Trainer, plan_work
 from skvae.training import Adam, DivergenceError, Outcome, Rows, pick, resolve_device
@@ -169,9 +170,7 @@ def start_model(
         or trainer.held_out is None
         or trainer.rows.n_samples < _RACE_ROWS
     ):
-        start = None if init == "random" else prepared.start()
-        write_start(model, prepared, start, trainer.rows.draw, seed)
-        return init == "random"
+        return write_named_start(trainer, prepared, seed)
     schedule = trainer.plan.schedule
     schedule = schedule._replace(max_iter=max(1, round(_RACE_SHARE * schedule.max_iter)))
     lead: list[Tensor] = []
@@ -197,6 +196,16 @@ def start_model(
     for tensor, value in zip(trainer.state, lead, strict=True):
         tensor.copy_(value)
     return moved
+
+
+def write_named_start(trainer: Trainer, prepared: Prepared, seed: int) -> bool:
+    """Start the model as the plan's ``init`` says; return whether it is another than PCA's."""
+    init, model, rows = trainer.plan.init, trainer.model, trainer.rows
+    other = init in ("random", "rbm")
+    write_start(model, prepared, None if other else prepared.start(), rows.draw, seed)
+    if init == "rbm":
+        write_rbm_start(model, rows, seed)
+    return other
 
 
 def one_pass(
@@ -238,8 +247,7 @@ def one_pass(
         architecture = architecture._replace(n_components=model.n_components)
     trainer = Trainer(model, make_rows(model, X, weight, units), None, plan, seed)
     if resume is None:
-        start = None if plan.init == "random" else prepared.start()
-        write_start(model, prepared, start, trainer.rows.draw, seed)
+        write_named_start(trainer, prepared, seed)
     for name, value in (optimizer or {}).items():
         trainer.adam.state[name].copy_(torch.from_numpy(value))
     schedule = plan.schedule._replace(max_iter=1, annealed=False, n_before=n_before)

@@ -1,4 +1,4 @@
-"""Inference with a fitted estimator, block by block: transform and its inverse."""
+"""Inference with a fitted estimator, block by block: transform and its inverse, score, draws."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from skvae._density import draw_latents
 from skvae._fitting import make_rows
 from skvae._math import normal_draws
 from skvae._model import Architecture, Model
@@ -51,6 +52,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """What a fitted estimator does with rows and latents: it reads state and changes none."""
 
     whiten: bool
+    score_samples: Callable[..., np.ndarray]
 
     def _model(self, dtype: torch.dtype) -> Model:
         """Build the fitted model on its arrays, for inference."""
@@ -100,7 +102,6 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             results.append(read(model, output).numpy())
         return results.array
 
-    @torch.no_grad()
     def _read_log_weights(
         self, X: Any, n_draws: int, read: Callable[[torch.Tensor], torch.Tensor]
     ) -> np.ndarray:
@@ -113,14 +114,24 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if not posterior.has_density:
             raise ValueError(
                 f"The posterior {posterior!r} is a point, so there is no likelihood of a row. "
-                f"Fit with posterior='diagonal_normal', or compare rows with inverse_transform's."
+                f"Fit a VariationalAutoencoder with posterior='diagonal_normal', or compare rows "
+                f"with inverse_transform's."
             )
         draws = normal_draws(n_draws, self.n_components_, self._seed).unsqueeze(1)
+
+        def values(model: Model, batch: Batch) -> torch.Tensor:
+            return read(model.log_weights(batch, draws.to(batch.inputs)) - self._log_jacobian)
+
+        return self._read_batches(X, n_draws, values)
+
+    @torch.no_grad()
+    def _read_batches(
+        self, X: Any, n_draws: int, read: Callable[[Model, Batch], torch.Tensor]
+    ) -> np.ndarray:
+        """Read something off batches of checked rows in working units, the rows' axis first."""
         results = Rowwise(X.shape[0])
         for model, block in self._blocks(X, n_draws * self._row_width()):
-            batch = self._working(model, block)
-            log_weights = model.log_weights(batch, draws.to(batch.inputs))
-            results.append(read(log_weights - self._log_jacobian).numpy())
+            results.append(read(model, self._working(model, block)).numpy())
         return results.array
 
     @property
@@ -186,7 +197,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Z = self._check_latents(Z)
         scale = self._output_scale()
         latents = np.divide(Z, scale, out=np.zeros(Z.shape), where=scale > 0).astype(Z.dtype)
-        return self._decoded(latents, lambda model, raw: model.likelihood.mean(raw))
+        return self._decoded(latents, _mean)
 
     def _check_latents(self, Z: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -215,3 +226,94 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             working = read(model, model.decode(torch.from_numpy(z[rows])))
             X[rows] = working.numpy() * latents.dtype.type(units.scale) + shift
         return X
+
+    def decode(self, Z: Any) -> np.ndarray:
+        """Give E[x|z] for latents as ``encode`` has them, in units other than ``transform``'s.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components_)
+            Latents.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_in_)
+            Expected rows, in X's units.
+        """
+        return self._decoded(self._check_latents(Z), _mean)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Give the mean of ``score_samples``: what a grid search maximises, as for PCA.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+        y : Ignored
+            Not used; there for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights.
+
+        Returns
+        -------
+        log_likelihood : float
+            Mean log-density of a row, in nats.
+        """
+        values = self.score_samples(X)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, values)
+        return float(np.average(values, weights=sample_weight))
+
+    def sample(
+        self, n_samples: int = 1, *, random_state: Any = None, observation_noise: bool = True
+    ) -> np.ndarray:
+        """Generate rows: draw latents from the prior or ``latent_density_``, then rows from p(x|z).
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Seeds the draws; None gives others at each call.
+        observation_noise : bool, default=True
+            Whether to draw from p(x|z); False gives its mean.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_in_)
+            Rows in X's units and in the dtype of fit.
+
+        Raises
+        ------
+        ValueError
+            If a row's posterior is a point, no regulariser made the points follow the prior, and no
+            latent density was fitted.
+        """
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(model: Model, raw: torch.Tensor) -> torch.Tensor:
+            return model.likelihood.sample(raw, model.shared.params, generator)
+
+        components, dtype = self._architecture, TORCH_DTYPES[self._fit_dtype]
+        regularizer, posterior = components["regularizer"], components["posterior"]
+        alike = posterior.has_density or (regularizer is not None and regularizer.matches_prior)
+        if not (alike or hasattr(self, "latent_density_")):
+            raise ValueError(
+                f"Nothing made the points of {posterior!r} follow the prior, so draws of it "
+                f"would be no rows like X. Fit with latent_density=GaussianMixture(10), or with "
+                f"regularizer='maximum_mean_discrepancy'."
+            )
+        if hasattr(self, "latent_density_"):
+            z = draw_latents(self.latent_density_, n_samples, seed).astype(self._fit_dtype)
+        else:
+            with torch.no_grad():
+                z = self._model(dtype).prior_density().sample(n_samples, generator).numpy()
+            z = z[:, self._order]
+        return self._decoded(z, draw if observation_noise else _mean)
+
+
+def _mean(model: Model, raw: torch.Tensor) -> torch.Tensor:
+    return model.likelihood.mean(raw)

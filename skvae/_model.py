@@ -223,15 +223,22 @@ class Model:
         """Objective of each row, shape (rows,), the regulariser left out."""
         return self.objective.rows(self.draws(batch, eps), beta)
 
-    def regularization(
-        self, draws: Draws, weight: Tensor | None, generator: torch.Generator
-    ) -> Tensor:
+    def regularization(self, draws: Draws, batch: Batch, generator: torch.Generator) -> Tensor:
         """Penalty on the latents of these rows together, shape ()."""
         z = draws.z[0]
         if self.regularizer is None:
             return z.new_zeros(())
-        share = torch.ones_like(z[:, 0]) if weight is None else weight
-        latents = Aggregate(draws.q, draws.prior, z, share / share.sum(), generator)
+        share = torch.ones_like(z[:, 0]) if batch.weight is None else batch.weight
+        latents = Aggregate(
+            draws.q,
+            draws.prior,
+            z,
+            share / share.sum(),
+            generator,
+            batch.inputs,
+            encode=lambda inputs: self.encode(inputs).mean,
+            decode=lambda z: self.likelihood.mean(self.decode(z)),
+        )
         return self.regularizer.penalty(latents)
 
     def log_weights(self, batch: Batch, eps: Tensor) -> Tensor:

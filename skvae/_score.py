@@ -104,7 +104,8 @@ def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.nda
         "jacobian_squares": squares,
         "noise_variance": variance,
     }
-    if kl is not None and kl.shape == q.mean.shape:  # a sum over the latents
+    # A sum over the latents; a point has none.
+    if kl is not None and kl.shape == q.mean.shape and model.posterior.has_density:
         moments["kl"] = weight @ kl
     return {name: value.numpy() for name, value in moments.items()}
 
@@ -121,14 +122,25 @@ def pool(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> dict[str, np
     return {**pooled, "count": np.asarray(past + float(new["count"]))}
 
 
-def latent_report(moments: dict[str, np.ndarray]) -> LatentReport:
-    """Describe and order the latents by their moments."""
+def latent_report(moments: dict[str, np.ndarray], has_density: bool) -> LatentReport:
+    """Describe and order the latents by their moments.
+
+    The prior gives a latent its scale where the posterior ``has_density``; points have none but
+    their own spread, by which they explain what they do.
+    """
     squares, noise = moments["jacobian_squares"], moments["noise_variance"]
     effect = np.sqrt(squares)
     components = moments["jacobian"] / np.maximum(effect, 1e-300)[:, None]
-    active = moments["mean_square"] - moments["mean"] ** 2 > ACTIVE_VARIANCE
     direction = components**2 / np.maximum((components**2).sum(1, keepdims=True), 1e-300)
-    explained = np.where(active, squares + direction @ np.resize(noise, direction.shape[1]), 0.0)
+    along = direction @ np.resize(noise, direction.shape[1])  # noise along a latent's direction
+    spread = np.maximum(moments["mean_square"] - moments["mean"] ** 2, 0.0)
+    if has_density:
+        active, explained = spread > ACTIVE_VARIANCE, squares + along
+    else:
+        count = float(moments["count"])  # PCA's variances divide by n - 1
+        explained = spread * squares * (count / max(count - 1.0, 1.0))
+        active = explained > ACTIVE_VARIANCE * along
+    explained = np.where(active, explained, 0.0)
     # Inactive latents last; a stable sort keeps the start's order among equals.
     order = np.argsort(np.where(active, -explained, 1.0 / (1.0 + squares)), kind="stable")
     unshrink = 1.0 / np.maximum(1.0 - moments["variance"], 1.0 / _MAX_UNSHRINK)

@@ -341,10 +341,15 @@ def write_start(
         if start is None:
             model.likelihood.start_parameters(model.shared.params, 1.0)
             return
-        model.likelihood.start_parameters(model.shared.params, start.noise_variance)
-        m = len(start.eigenvalues)
-        # Points are PCA's own; a posterior's means are shrunk by its noise.
-        noise = start.noise_variance if model.posterior.has_density else 0.0
+        m, noise = len(start.eigenvalues), start.noise_variance
+        if model.posterior.has_density:
+            model.likelihood.start_parameters(model.shared.params, noise)
+        else:
+            # What is discarded, over all features: the mean squared error of PCA's points. And
+            # these are PCA's own, where a posterior's means are shrunk by its noise.
+            left = max(prepared.spectrum.n_directions - m, 1) / len(natural)
+            model.likelihood.start_parameters(model.shared.params, max(noise * left, _NOISE_FLOOR))
+            noise = 0.0
         signal = np.sqrt(start.eigenvalues - noise)
         axes = torch.from_numpy
         along = (start.vectors * signal / start.eigenvalues).T / root

@@ -56,7 +56,7 @@ class ComposedStep:
         model.flat.grads.zero_()
         with torch.enable_grad():
             draws = model.draws(batch, eps)
-            regularization = model.regularization(draws, weight, self.generator)
+            regularization = model.regularization(draws, batch, self.generator)
             loss = regularization - mean(model.objective.rows(draws, beta))
             loss.backward()
         add_penalty(model, self.penalty)

@@ -15,8 +15,10 @@ from torch import Tensor
 from skvae import schedules as beta_schedules
 from skvae._model import Architecture, Model
 from skvae._step import PartedStep, build_step
+from skvae.corruptions import Corruption
 from skvae.training import (
     Adam,
+    Batch,
     Outcome,
     Replayed,
     Rows,
@@ -47,6 +49,7 @@ class Plan(NamedTuple):
     init: str
     validation_fraction: float | None
     report: Callable[[int, float, float | None], None]
+    corruption: Corruption | None = None
 
 
 class Trainer:
@@ -78,9 +81,11 @@ class Trainer:
         self.n_draws = model.objective.n_draws
         # Log-densities in X's units are those in working units less this.
         self.log_jacobian = rows.n_features * math.log(rows.scale)
-        # A user's module might read numbers back or draw from a generator, and so a regulariser.
-        dense = all(network.is_written for network in model.networks) and not model.regularizer
-        graph = dense and rows.device.type == "cuda" and rows.resident is not None
+        # A user's module might read numbers back or draw from a generator, and so a regulariser or
+        # a corruption.
+        free = model.regularizer is None and plan.corruption is None
+        dense = all(network.is_written for network in model.networks)
+        graph = dense and free and rows.device.type == "cuda" and rows.resident is not None
         self.replayed = Replayed(self.advance, self.state) if graph else None
         self.rate = model.flat.values.new_zeros((), dtype=torch.float32)
         self.beta = torch.zeros_like(self.rate)
@@ -89,7 +94,8 @@ class Trainer:
             self.held_out_weight = None if weight is None else weight.double().cpu().numpy()
             pairs = max(1, _HELD_OUT_TERMS // (2 * held_out.n_samples * self.n_draws))
             eps = self.noise(pairs * self.n_draws, held_out.n_samples)
-            self.held_out_eps = torch.cat([eps, -eps])
+            drawn = model.posterior.has_density  # a point is the same for every draw
+            self.held_out_eps = torch.cat([eps, -eps]) if drawn else eps[:1]
 
     @property
     def state(self) -> list[Tensor]:
@@ -131,9 +137,18 @@ class Trainer:
         self, index: Tensor, eps: Tensor, rate: Tensor | float, beta: Tensor | float
     ) -> Tensor | tuple[float, ...]:
         """Take one whole step: gather the rows at ``index``, differentiate, update."""
-        terms = self.step(self.rows.take(index), eps, beta)
+        terms = self.step(self.corrupted(self.rows.take(index)), eps, beta)
         self.adam.step(rate)
         return terms
+
+    def corrupted(self, batch: Batch) -> Batch:
+        """Corrupt the inputs, as the plan says; the target stays."""
+        corruption, mean = self.plan.corruption, self.model.encoder.shift
+        if corruption is None:
+            return batch
+        mean = torch.zeros_like(batch.inputs[0]) if mean is None else mean
+        inputs = corruption.corrupt(batch.inputs, mean, self.rows.scale, self.generator)
+        return batch._replace(inputs=inputs)
 
     @torch.no_grad()
     def held_out_bounds(self) -> np.ndarray:
@@ -160,7 +175,7 @@ class Trainer:
         for rows in itertools.starmap(slice, itertools.pairwise(edges)):
             batch = self.held_out.part(rows)
             draws = self.model.draws(batch, self.held_out_eps[: self.n_draws, rows])
-            total += float(self.model.regularization(draws, batch.weight, generator))
+            total += float(self.model.regularization(draws, batch, generator))
         return total / n_parts
 
     def evaluate(self) -> float:

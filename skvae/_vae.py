@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
-import torch
-from sklearn.base import _fit_context
-from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils._param_validation import Interval
 
-from skvae._base import COMPONENTS, BaseAutoencoder
-from skvae._density import draw_latents
-from skvae._inference import TORCH_DTYPES
+from skvae._base import BaseAutoencoder
+from skvae._components import COMPONENTS, allowed
+from skvae._docs import with_shared_docs
 from skvae._math import log_mean_exp
-from skvae._model import Model
 from skvae.likelihoods import Likelihood
-from skvae.nn import ACTIVATIONS
 from skvae.objectives import Objective
 from skvae.posteriors import Posterior
 from skvae.priors import Prior
@@ -27,6 +21,7 @@ from skvae.regularizers import Regularizer
 from skvae.schedules import Schedule
 
 
+@with_shared_docs
 class VariationalAutoencoder(BaseAutoencoder):
     """Variational autoencoder in PCA's place.
 
@@ -44,26 +39,20 @@ class VariationalAutoencoder(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, float in (0, 1), "mle" or None, default=2
-        Number of latents; two can be drawn. As in PCA, a float is the share of variance to
-        explain, "mle" is Minka's choice and None is ``min(n_samples, n_features)``; all three are
-        read off the start's spectrum. An int may exceed the number of features; what the data
-        cannot fill starts at the prior.
+        As in every autoencoder.
     hidden_layer_sizes : int or array-like of int, default=(256,)
-        Widths of the encoder's hidden layers; the decoder has them in reverse. The linear path
-        leaves little for more than one layer to do on a table. ``()`` is the linear model.
+        As in every autoencoder.
     activation : {"relu", "tanh", "logistic", "identity", "silu", "gelu"}, default="relu"
-        Of the hidden layers. The cheapest by default.
+        As in every autoencoder.
     encoder : callable, default=None
         ``(n_in, n_out) -> torch.nn.Module``, an importable function that builds the encoder's
         nonlinear path in place of ``hidden_layer_sizes``: a module that maps (rows, n_features) to
         (rows, 2 * n_components), means first. A gate for each output keeps it silent at the PCA
         start and opens with training.
     decoder : callable, default=None
-        The same for the decoder: it maps (rows, n_components) to (rows, n_features).
+        As in every autoencoder.
     likelihood : {"gaussian", "bernoulli"} or Likelihood, default="gaussian"
-        p(x|z). "gaussian" learns one noise variance, as probabilistic PCA has it;
-        ``skvae.likelihoods.Gaussian(noise="feature")`` learns one for each feature. "bernoulli"
-        takes X in [0, 1].
+        As in every autoencoder.
     prior : {"standard_normal", "mixture_of_gaussians", "vamp", "flow"} or Prior, \
             default="standard_normal"
         p(z), of ``skvae.priors``; all but the first are trained beside the networks.
@@ -86,95 +75,81 @@ class VariationalAutoencoder(BaseAutoencoder):
         draws beside a linear path of zero. "auto" is "pca", but races both where latents and rows
         are many (see Notes).
     whiten : bool, default=False
-        Whether ``transform`` scales active latents to unit variance, as in PCA. Not by default:
-        distances between latents in X's units serve neighbours better.
+        As in every autoencoder.
     latent_density : density estimator, default=None
         What ``sample`` draws latents from in the prior's place, where their distribution over the
         rows differs from it: ``GaussianMixture(10)``, or any estimator with ``fit`` and ``sample``.
         A clone is fitted to one posterior draw of each row after training [5]_. ``score`` keeps the
         prior.
     batch_size : int or "auto", default="auto"
-        Rows a step. "auto" is a twentieth of the rows, within 32 and 256: enough steps an epoch
-        on a small table, and cheap ones on a large one. Networks so wide that larger batches are
-        no cheaper by the row get fewer rows, 64 at least, and so more steps.
+        As in every autoencoder.
     learning_rate_init : float, default=2e-3
-        Adam's first step length, annealed to zero over ``max_iter`` epochs along half a cosine.
-        The working units make it fit data of any scale; twice Adam's customary value reached more
-        held-out likelihood on tables and images.
+        As in every autoencoder.
     alpha : float, default=0.0
         L2 penalty on the weights of the nonlinear paths, divided by the number of samples as in
         ``MLPRegressor``. None by default: the KL term and the held-out rows regularise.
     max_iter : int, default=200
-        Most epochs, as in ``MLPRegressor``. 0 gives the start itself.
+        As in every autoencoder.
     tol : float, default=1e-4
-        Least gain of the held-out objective, in nats a feature, that counts as one:
-        ``MLPRegressor``'s, by feature, so that it means the same for tables of any width.
+        As in every autoencoder.
     early_stopping : bool, default=True
-        Whether to hold rows out, keep the epoch with the best held-out objective, and stop after
-        ``n_iter_no_change`` epochs without a gain. The PCA start is left only where a paired
-        t-test on the held-out rows shows a gain (90 % confidence); else it is refitted on all
-        rows. False trains on all rows for ``max_iter`` epochs and keeps the last.
+        As in every autoencoder.
     validation_fraction : float, default=0.1
-        Share of rows held out, as in ``MLPRegressor``. With fewer than two such rows none are, and
-        the PCA start is kept: nothing could tell a gain from chance.
+        As in every autoencoder.
     n_iter_no_change : int, default=10
-        Epochs without a gain of ``tol`` after which training stops, as in ``MLPRegressor``.
+        As in every autoencoder.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the fitted networks, in their units.
+        As in every autoencoder.
     device : str, default="auto"
-        "cpu", "cuda", "cuda:1", "mps" or "xpu". "auto" is a CUDA GPU where there is one and a step
-        is large enough to gain, outside joblib's workers; else the CPU. Inference is on the CPU.
+        As in every autoencoder.
     random_state : int, RandomState instance or None, default=None
-        Seeds the split, the start, the order of rows and the noise. Torch's global generator is
-        neither read nor moved.
+        As in every autoencoder.
     verbose : int, default=0
-        Whether to print each epoch's loss and held-out objective.
+        As in every autoencoder.
 
     Attributes
     ----------
     n_components_ : int
-        Number of latents.
+        As in every autoencoder.
     mean_ : ndarray of shape (n_features_in_,)
-        Mean of X.
+        As in every autoencoder.
     components_ : ndarray of shape (n_components_, n_features_in_)
-        Mean over training rows of dE[x|z]/dz_j, over its effect: PCA's axes at the start.
+        As in every autoencoder.
     explained_variance_ : ndarray of shape (n_components_,)
         Squared effect of each latent on E[x|z] (the mean square norm of its derivative over at
         most 1000 training rows) plus the noise along it, in descending order; PCA's eigenvalues at
         the start, zero for an inactive latent.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        ``explained_variance_`` over the total variance of X.
+        As in every autoencoder.
     noise_variance_ : float or ndarray of shape (n_features_in_,)
-        Mean of Var[x|z], one number where the features share it.
+        As in every autoencoder.
     kl_per_component_ : ndarray of shape (n_components_,)
         Mean KL of each latent to the prior, in nats; there where the KL is a sum over latents.
     n_active_components_ : int
         Number of latents whose posterior mean has a variance above 0.01 over the rows [4]_.
     loss_curve_ : list of float
-        Mean training loss of each epoch: minus the objective, in nats of X in its own units.
+        As in every autoencoder.
     history_ : dict of str to list of float
         Means over each epoch's steps: "loss", "log_likelihood" (E_q[log p(x|z)] in X's units),
         "kl", "regularizer" and "beta".
     validation_scores_ : list of float or None
-        Held-out objective of the start and of each epoch, in nats of X in its own units; None
-        without held-out rows.
+        As in every autoencoder.
     best_validation_score_ : float or None
-        The best of ``validation_scores_``.
+        As in every autoencoder.
     n_iter_ : int
-        Number of epochs run.
+        As in every autoencoder.
     n_skipped_steps_ : int
-        Number of steps skipped because their gradient was not finite.
+        As in every autoencoder.
     likelihood_ : Likelihood
-        The likelihood that was used.
+        As in every autoencoder.
     device_ : str
-        The device that trained.
+        As in every autoencoder.
     latent_density_ : density estimator
-        The fitted clone of ``latent_density``, of latents as ``encode`` gives them; there where one
-        was given.
+        As in every autoencoder.
     n_features_in_ : int
-        Number of features.
+        As in every autoencoder.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where X has names that are all strings.
+        As in every autoencoder.
 
     See Also
     --------
@@ -213,34 +188,11 @@ class VariationalAutoencoder(BaseAutoencoder):
     """
 
     _parameter_constraints: dict = {
-        "n_components": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="neither"),
-            StrOptions({"mle"}),
-            None,
-        ],
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "encoder": [callable, None],
-        "decoder": [callable, None],
-        **{name: [StrOptions(set(a)), kind] for name, (a, kind) in COMPONENTS.items()},
-        "regularizer": [StrOptions(set(COMPONENTS["regularizer"][0])), Regularizer, None],
+        **BaseAutoencoder._parameter_constraints,
+        "prior": allowed(*COMPONENTS["prior"]),
+        "posterior": allowed(*COMPONENTS["posterior"]),
+        "objective": allowed(*COMPONENTS["objective"]),
         "beta": [Interval(Real, 0, None, closed="left"), Schedule],
-        "init": [StrOptions({"auto", "pca", "random"})],
-        "whiten": ["boolean"],
-        "latent_density": [HasMethods(["fit", "sample"]), None],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "device": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -300,58 +252,6 @@ class VariationalAutoencoder(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> VariationalAutoencoder:
-        """Fit the model to X.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows; at least two. A sparse X is made dense a batch at a time.
-        y : Ignored
-            Not used; there for scikit-learn's conventions.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row weights; whole numbers count as repeated rows.
-
-        Returns
-        -------
-        self : VariationalAutoencoder
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If a parameter or X is outside its domain, or training diverges. What was fitted
-            before is then still there.
-        """
-        self._fit(X, sample_weight)
-        return self
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None
-    ) -> VariationalAutoencoder:
-        """Go through X once, from where the model stands, at a constant learning rate.
-
-        The first call takes the start and the units from its X, so it should be given many rows.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows; at least two at the first call.
-        y : Ignored
-            Not used; there for scikit-learn's conventions.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row weights.
-
-        Returns
-        -------
-        self : VariationalAutoencoder
-            The fitted estimator.
-        """
-        self._partial_fit(X, sample_weight)
-        return self
-
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Give the mean and standard deviation of each row's posterior q(z|x).
 
@@ -366,21 +266,6 @@ class VariationalAutoencoder(BaseAutoencoder):
             Posterior means, not unshrunk as ``transform``'s, and standard deviations.
         """
         return self._moments_of(self._check_rows(X))
-
-    def decode(self, Z: Any) -> np.ndarray:
-        """Give E[x|z] for latents as ``encode`` has them: the prior's units, not ``transform``'s.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n_samples, n_components_)
-            Latents, distributed as the prior.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features_in_)
-            Expected rows, in X's units.
-        """
-        return self._decoded(self._check_latents(Z), _mean)
 
     def score_samples(self, X: Any, *, n_draws: int = 100) -> np.ndarray:
         """Estimate log p(x) of each row by importance sampling from its posterior [1]_.
@@ -412,77 +297,3 @@ class VariationalAutoencoder(BaseAutoencoder):
         .. [1] Burda, Grosse and Salakhutdinov (2016), "Importance weighted autoencoders", eq. 8.
         """
         return self._read_log_weights(self._check_rows(X), n_draws, log_mean_exp)
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Give the mean of ``score_samples``: what a grid search maximises, as for PCA.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
-        y : Ignored
-            Not used; there for scikit-learn's conventions.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row weights.
-
-        Returns
-        -------
-        log_likelihood : float
-            Mean log-density of a row, in nats.
-        """
-        values = self.score_samples(X)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, values)
-        return float(np.average(values, weights=sample_weight))
-
-    def sample(
-        self, n_samples: int = 1, *, random_state: Any = None, observation_noise: bool = True
-    ) -> np.ndarray:
-        """Generate rows: draw latents from the prior or ``latent_density_``, then rows from p(x|z).
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : int, RandomState instance or None, default=None
-            Seeds the draws; None gives others at each call.
-        observation_noise : bool, default=True
-            Whether to draw from p(x|z); False gives its mean.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features_in_)
-            Rows in X's units and in the dtype of fit.
-
-        Raises
-        ------
-        ValueError
-            If the posterior is a point, and neither a regulariser nor a latent density was fitted.
-        """
-        check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        generator = torch.Generator().manual_seed(seed)
-
-        def draw(model: Model, raw: torch.Tensor) -> torch.Tensor:
-            return model.likelihood.sample(raw, model.shared.params, generator)
-
-        components, dtype = self._architecture, TORCH_DTYPES[self._fit_dtype]
-        unlike = components["regularizer"] is None and not components["posterior"].has_density
-        if unlike and not hasattr(self, "latent_density_"):
-            raise ValueError(
-                f"Nothing made the points of {self.posterior!r} follow the prior, so draws of it "
-                f"would be no rows like X. Fit with latent_density=GaussianMixture(10), or with "
-                f"regularizer='maximum_mean_discrepancy'."
-            )
-        if hasattr(self, "latent_density_"):
-            z = draw_latents(self.latent_density_, n_samples, seed).astype(self._fit_dtype)
-        else:
-            with torch.no_grad():
-                z = self._model(dtype).prior_density().sample(n_samples, generator).numpy()
-            z = z[:, self._order]
-        return self._decoded(z, draw if observation_noise else _mean)
-
-
-def _mean(model: Model, raw: torch.Tensor) -> torch.Tensor:
-    return model.likelihood.mean(raw)

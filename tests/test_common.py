@@ -11,11 +11,12 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import skvae
-from skvae import CanonicalCorrelatedAutoencoder, VariationalAutoencoder
+from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder
 
 # The classifier is small here, for there are a hundred fits of it, each by folds.
 ESTIMATORS = [
     VariationalAutoencoder(),
+    Autoencoder(),
     CanonicalCorrelatedAutoencoder(
         hidden_layer_sizes=(32,), max_iter=40, learning_rate_init=5e-3, n_iter_no_change=5
     ),

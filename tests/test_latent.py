@@ -298,7 +298,8 @@ def aggregate(mean, log_variance, seed=0, prior=None):
     z = q.transform(normal(1, *mean.shape, seed=seed))[0]
     share = torch.full_like(mean[:, 0], 1.0 / len(mean))
     generator = torch.Generator().manual_seed(seed)
-    return Aggregate(q, prior or standard_normal(), z, share, generator)
+    # These read neither the rows nor the networks.
+    return Aggregate(q, prior or standard_normal(), z, share, generator, z, None, None)
 
 
 def correlated(n_rows, correlation):
@@ -357,12 +358,10 @@ def test_weight_is_a_repeated_row():
     latents = aggregate(mean, log_variance)
     weighted = latents._replace(weight=count / count.sum().double())
     index = torch.repeat_interleave(torch.arange(6), count)
-    repeated = Aggregate(
-        Normal(mean[index], log_variance[index]),
-        latents.prior,
-        latents.z[index],
-        torch.full((9,), 1 / 9, dtype=torch.float64),
-        torch.Generator(),
+    repeated = latents._replace(
+        q=Normal(mean[index], log_variance[index]),
+        z=latents.z[index],
+        weight=torch.full((9,), 1 / 9, dtype=torch.float64),
     )
     for regularizer in (TotalCorrelation(), DIP("I"), DIP("II")):
         close(regularizer.penalty(weighted), regularizer.penalty(repeated))

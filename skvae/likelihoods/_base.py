@@ -44,6 +44,9 @@ class Likelihood(BaseEstimator):
     ``observed`` is 1 where a cell counts and 0 where it is missing, None where all count.
     """
 
+    #: Whether X is in [0, 1] and the raw output its logit.
+    of_probabilities = False
+
     def n_raw(self, n_features: int) -> int:
         """Width of the decoder's output; its first ``n_features`` columns are the location."""
         return n_features

@@ -38,6 +38,8 @@ class Bernoulli(Likelihood):
     ((3, 64), True, True)
     """
 
+    of_probabilities = True
+
     def check_targets(self, minimum: float, maximum: float) -> None:
         """Raise ValueError where X leaves [0, 1]."""
         if minimum < 0.0 or maximum > 1.0:

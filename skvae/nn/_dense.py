@@ -79,6 +79,11 @@ class DenseNetwork(Network):
         return self.params[-1].detach()[:, self.n_in]
 
     @property
+    def hidden_biases(self) -> list[Tensor]:
+        """Bias of each hidden layer, to be read and written."""
+        return [block.detach()[:, -1] for block in self.params[:-1]]
+
+    @property
     def weights(self) -> list[tuple[Tensor, Tensor]]:
         """Weights of the nonlinear path with their gradients: what ``alpha`` decays."""
         *hidden, output = zip(self.params, self.grads, strict=True)

@@ -56,6 +56,11 @@ class Network:
         """Weights of the nonlinear path with their gradients: what ``alpha`` decays."""
 
     @property
+    def hidden_biases(self) -> list[Tensor]:
+        """Bias of each hidden layer, where there are such."""
+        return []
+
+    @property
     def buffers(self) -> dict[str, Tensor]:
         """What is kept beside the parameters, such as running means."""
         return {}

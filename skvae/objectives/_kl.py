@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from skvae._math import soft_bound_vjp
-from skvae.posteriors import DiagonalNormal, FullNormal, Normal, Point
+from skvae.posteriors import Deterministic, DiagonalNormal, FullNormal, Normal, Point
 from skvae.priors import IsotropicNormal, StandardNormal
 
 KLPullback = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -117,3 +117,14 @@ def diagonal_normal_latent(
         return d_raw
 
     return z, kl, pull
+
+
+@register(_written, Deterministic, StandardNormal)
+def point_latent(raw: np.ndarray, eps: np.ndarray) -> tuple[np.ndarray, np.ndarray, KLPullback]:
+    """Give the point for every draw, and no KL; as ``diagonal_normal_latent``."""
+    z = np.broadcast_to(raw, (len(eps), *raw.shape))
+
+    def pull(dz: np.ndarray, d_kl: np.ndarray) -> np.ndarray:
+        return dz[0] if len(dz) == 1 else np.add.reduce(dz, 0)
+
+    return z, np.zeros_like(raw[:, 0]), pull

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +28,12 @@ class Aggregate(NamedTuple):
         Row weights, which sum to 1.
     generator : torch.Generator
         Of the CPU, for draws.
+    inputs : Tensor of shape (rows, n_features)
+        What the encoder was given, in working units.
+    encode : callable
+        From inputs to the posteriors' means, (rows, n_components).
+    decode : callable
+        From latents to E[x|z] in working units, (rows, n_features).
     """
 
     q: Any
@@ -34,13 +41,20 @@ class Aggregate(NamedTuple):
     z: Tensor
     weight: Tensor
     generator: torch.Generator
+    inputs: Tensor
+    encode: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor]
 
 
 class Regularizer(BaseEstimator):
     """Base of the regularisers; one of the user's own overrides ``penalty``.
 
-    The penalty, in nats a row, is taken from the objective's mean over a batch.
+    The penalty, in nats a row, is taken from the objective's mean over a batch. ``a + b`` is
+    ``Sum(a, b)``.
     """
+
+    #: Whether it draws the latents' distribution over all rows to the prior.
+    matches_prior = False
 
     def check(self, posterior: Any) -> None:
         """Raise ValueError where a parameter is outside its domain, or the posterior unsuited."""
@@ -48,3 +62,46 @@ class Regularizer(BaseEstimator):
     @abstractmethod
     def penalty(self, latents: Aggregate) -> Tensor:
         """What is taken from the objective, shape ()."""
+
+    def __add__(self, other: Regularizer) -> Sum:
+        return Sum(self, other)
+
+
+class Sum(Regularizer):
+    """Two penalties together, each of which may be a sum again.
+
+    Parameters
+    ----------
+    first, second : Regularizer
+        The penalties. A grid search reaches theirs as ``regularizer__first__weight``.
+
+    Examples
+    --------
+    >>> from skvae.regularizers import DecoderGradient, LatentNorm
+    >>> LatentNorm(0.1) + DecoderGradient(0.2)
+    Sum(first=LatentNorm(weight=0.1), second=DecoderGradient(weight=0.2))
+    """
+
+    def __init__(self, first: Regularizer, second: Regularizer) -> None:
+        self.first = first
+        self.second = second
+
+    @property
+    def matches_prior(self) -> bool:  # type: ignore[override]
+        """Whether either does."""
+        return self.first.matches_prior or self.second.matches_prior
+
+    def check(self, posterior: Any) -> None:
+        """Check both."""
+        for name in ("first", "second"):
+            part = getattr(self, name)
+            if not isinstance(part, Regularizer):
+                raise ValueError(
+                    f"The {name!r} parameter of Sum must be an object of skvae.regularizers. "
+                    f"Got {part!r}."
+                )
+            part.check(posterior)
+
+    def penalty(self, latents: Aggregate) -> Tensor:
+        """What is taken from the objective, shape ()."""
+        return self.first.penalty(latents) + self.second.penalty(latents)

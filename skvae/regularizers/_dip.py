@@ -44,6 +44,8 @@ class DIP(Regularizer):
     (150, 2)
     """
 
+    matches_prior = True
+
     def __init__(
         self, kind: str = "II", off_diagonal: float = 10.0, diagonal: float | None = None
     ) -> None:

@@ -102,6 +102,8 @@ class MaximumMeanDiscrepancy(Regularizer):
     (150, 2)
     """
 
+    matches_prior = True
+
     def __init__(self, weight: float = 100.0, kernel: str = "inverse_multiquadratic") -> None:
         self.weight = weight
         self.kernel = kernel

@@ -1,0 +1,72 @@
+"""The parts that a model is made of, each with its aliases: the one table of names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.base import clone
+from sklearn.utils._param_validation import StrOptions
+
+from skvae.corruptions import GaussianNoise, Masking
+from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
+from skvae.objectives import ELBO, ImportanceWeighted, Objective
+from skvae.posteriors import Deterministic, DiagonalNormal, FullCovarianceNormal, Posterior
+from skvae.posteriors import Flow as FlowPosterior
+from skvae.priors import Flow, MixtureOfGaussians, Prior, StandardNormal, VampPrior
+from skvae.regularizers import (
+    DIP,
+    Contractive,
+    DecoderGradient,
+    LatentNorm,
+    MaximumMeanDiscrepancy,
+    Regularizer,
+    SparseActivity,
+    TotalCorrelation,
+)
+
+Aliases = dict[str, Callable[[], Any]]
+LIKELIHOODS: Aliases = {"gaussian": Gaussian, "bernoulli": Bernoulli}
+PRIORS: Aliases = {
+    "standard_normal": StandardNormal,
+    "mixture_of_gaussians": MixtureOfGaussians,
+    "vamp": VampPrior,
+    "flow": Flow,
+}
+POSTERIORS: Aliases = {
+    "diagonal_normal": DiagonalNormal,
+    "full_covariance_normal": FullCovarianceNormal,
+    "flow": FlowPosterior,
+    "deterministic": Deterministic,
+}
+OBJECTIVES: Aliases = {"elbo": ELBO, "importance_weighted": ImportanceWeighted}
+REGULARIZERS: Aliases = {
+    "total_correlation": TotalCorrelation,
+    "dip": DIP,
+    "maximum_mean_discrepancy": MaximumMeanDiscrepancy,
+    "contractive": Contractive,
+    "decoder_gradient": DecoderGradient,
+    "latent_norm": LatentNorm,
+    "sparse_activity": SparseActivity,
+}
+CORRUPTIONS: Aliases = {"gaussian_noise": GaussianNoise, "masking": Masking}
+# What a model is made of: each constructor parameter with its aliases and its class.
+COMPONENTS: dict[str, tuple[Aliases, type]] = {
+    "likelihood": (LIKELIHOODS, Likelihood),
+    "prior": (PRIORS, Prior),
+    "posterior": (POSTERIORS, Posterior),
+    "objective": (OBJECTIVES, Objective),
+    "regularizer": (REGULARIZERS, Regularizer),
+}
+
+
+def resolve(value: Any, aliases: Aliases) -> Any:
+    """Give a component of the fit's own: by its alias, or a clone of the user's."""
+    if value is None:
+        return None
+    return aliases[value]() if isinstance(value, str) else clone(value)
+
+
+def allowed(aliases: Aliases, kind: type) -> list[Any]:
+    """Constraint of a parameter that takes an alias or an object."""
+    return [StrOptions(set(aliases)), kind]
