@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from skvae import _fitting, _trainer, training
-from skvae._components import COMPONENTS, CORRUPTIONS, allowed, resolve
+from skvae._components import COMPONENTS, CORRUPTIONS, allowed, layer_sizes, resolve
 from skvae._density import fit_density
 from skvae._fitting import Fit
 from skvae._inference import ACCEPTED, FittedModel
@@ -207,16 +207,10 @@ class BaseAutoencoder(FittedModel, BaseEstimator):
         # The zeros of a sparse X are not among its data.
         edge = {"initial": 0.0} if sparse.issparse(X) else {}
         components["likelihood"].check_targets(float(values.min(**edge)), float(values.max(**edge)))
-        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
-        if sizes.ndim > 1 or (sizes.size and (sizes.dtype.kind not in "iu" or sizes.min() < 1)):
-            raise ValueError(
-                f"The 'hidden_layer_sizes' parameter must hold integers of at least 1. "
-                f"Got {self.hidden_layer_sizes!r}. Use () for the linear model."
-            )
         architecture = Architecture(
             n_features=X.shape[1],
             n_components=0,
-            hidden_layer_sizes=tuple(sizes.tolist()),
+            hidden_layer_sizes=layer_sizes(self.hidden_layer_sizes),
             activation=self.activation,
             encoder=self.encoder,
             decoder=self.decoder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.utils._param_validation import StrOptions
 
@@ -70,3 +71,14 @@ def resolve(value: Any, aliases: Aliases) -> Any:
 def allowed(aliases: Aliases, kind: type) -> list[Any]:
     """Constraint of a parameter that takes an alias or an object."""
     return [StrOptions(set(aliases)), kind]
+
+
+def layer_sizes(value: Any) -> tuple[int, ...]:
+    """Widths of the hidden layers, from an int or a sequence."""
+    sizes = np.atleast_1d(np.asarray(value))
+    if sizes.ndim > 1 or (sizes.size and (sizes.dtype.kind not in "iu" or sizes.min() < 1)):
+        raise ValueError(
+            f"The 'hidden_layer_sizes' parameter must hold integers of at least 1. "
+            f"Got {value!r}. Use () for the linear model."
+        )
+    return tuple(sizes.tolist())

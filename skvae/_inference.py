@@ -114,8 +114,8 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if not posterior.has_density:
             raise ValueError(
                 f"The posterior {posterior!r} is a point, so there is no likelihood of a row. "
-                f"Fit a VariationalAutoencoder with posterior='diagonal_normal', or compare rows with "
-                f"inverse_transform's."
+                f"Fit a VariationalAutoencoder with posterior='diagonal_normal', or compare rows "
+                f"with inverse_transform's."
             )
         draws = normal_draws(n_draws, self.n_components_, self._seed).unsqueeze(1)
 

@@ -21,7 +21,7 @@ class Draws:
     q : object
         The posterior of each row.
     prior : Density
-        p(z).
+        Of p(z).
     z : Tensor of shape (draws, rows, n_components)
         Draws of q.
     log_p : Tensor of shape (draws, rows)

@@ -45,6 +45,11 @@ def squared_discrepancy(
         Shares of the rows of x, which sum to 1.
     kernel : callable
         Of squared distances and k.
+
+    Returns
+    -------
+    discrepancy : Tensor of shape ()
+        The estimate.
     """
     k = x.shape[1]
 

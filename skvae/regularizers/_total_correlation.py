@@ -37,6 +37,11 @@ def aggregate_density(q: Any, z: Tensor, weight: Tensor) -> AggregateDensity:
         Draws.
     weight : Tensor of shape (rows,)
         Shares of the rows, which sum to 1.
+
+    Returns
+    -------
+    density : AggregateDensity
+        Of each draw.
     """
     each = q.log_prob_of_each(z.unsqueeze(1))  # (n, rows, n_components)
     log_weight = weight.log()
