@@ -33,6 +33,11 @@ def squared_jacobian_norm(
         Number of vectors v; None takes the m unit vectors, which give the norm itself.
     generator : torch.Generator
         Of the CPU.
+
+    Returns
+    -------
+    norms : Tensor of shape (rows,)
+        The norms, or estimates of them.
     """
     with torch.enable_grad():
         x = x if x.requires_grad else x.detach().requires_grad_()
