@@ -77,7 +77,6 @@ def run(args: argparse.Namespace) -> Report:
                     "minutes": fit.seconds / 60.0,
                 }
             )
-            print(rows[-1], flush=True)
     gaps = {
         name: np.array([r["gap"] for r in rows if r["regularizer"] == name])
         for name in ("none", "total correlation")

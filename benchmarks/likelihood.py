@@ -79,5 +79,4 @@ def run(args: argparse.Namespace) -> Report:
                 "warnings": fit.messages,
             }
         )
-        print({key: rows[-1][key] for key in FORMATS}, flush=True)
     return Report("likelihood", FORMATS, rows)
