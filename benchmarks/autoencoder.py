@@ -51,8 +51,8 @@ MNIST: dict[str, Any] = {
 FREY: dict[str, Any] = {
     "n_components": 30,
     "hidden_layer_sizes": (400,),
-    "corruption": GaussianNoise(0.02),
-    "max_iter": 500,
+    "corruption": GaussianNoise(0.1),
+    "max_iter": 200,
     "random_state": 0,
 }
 CASES = ("mnist", "mnist_rbm", "frey", "tables")
