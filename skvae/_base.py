@@ -29,7 +29,7 @@ from skvae._start import Units
 from skvae._step import TERMS
 from skvae._trainer import Plan
 from skvae.nn import ACTIVATIONS
-from skvae.schedules import AdaptiveSchedule, Constant, Schedule
+from skvae.schedules import Constant, Schedule
 from skvae.training import Outcome, limit_threads, resolve_device
 
 
@@ -218,16 +218,15 @@ class BaseAutoencoder(FittedModel, Estimator):
         corruption = resolve(getattr(self, "corruption", None), CORRUPTIONS)
         if corruption is not None:
             corruption.check()
-        if isinstance(beta, AdaptiveSchedule):
-            beta.begin(resumed_beta)
-        elif self.early_stopping and 0 < self.max_iter < beta.n_settled:
+        beta.begin(resumed_beta)
+        # Under an adaptive schedule epochs differ in what they maximise.
+        compared = self.early_stopping and not beta.is_adaptive
+        if compared and 0 < self.max_iter < beta.n_settled:
             raise ValueError(
                 f"beta={choice!r} changes for {beta.n_settled:g} epochs, but "
                 f"max_iter={self.max_iter}: no epoch could be chosen. Raise max_iter, or shorten "
                 f"the schedule."
             )
-        # Under an adaptive schedule epochs differ in what they maximise.
-        compared = self.early_stopping and not beta.is_adaptive
         return Plan(
             schedule=training.Schedule(
                 max_iter=self.max_iter,

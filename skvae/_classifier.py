@@ -19,16 +19,13 @@ from skvae import _canonical, training
 from skvae._canonical import Fit, Objective, Plan
 from skvae._checks import check_sizes
 from skvae._estimator import Estimator, check_weight, print_epoch
-from skvae._inference import ACCEPTED, TORCH_DTYPES, Rowwise
+from skvae._inference import ACCEPTED, BLOCK_CELLS, TORCH_DTYPES, Rowwise, as_tensor
 from skvae._label_model import Architecture, Model, Units, indicators, make_rows
 from skvae._labels import Labels, check_target, read_label_sets, read_labels
 from skvae.training import Outcome
 
 # Most latents that n_components=None takes: the covariance of a code is estimated from a batch.
 _MOST_COMPONENTS = 128
-
-# Cells that a block of rows may fill.
-_BLOCK_CELLS = 2**22
 
 
 class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -149,9 +146,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     def _model(self, dtype: torch.dtype) -> Model:
         """Build the fitted model on its arrays."""
-        array = self._parameters
-        # A pickle that joblib maps into memory is read-only, which torch does not know.
-        values = torch.from_numpy(array if array.flags.writeable else array.copy()).to(dtype)
+        values = as_tensor(self._parameters, dtype)
         units = Units(**self._units)
         return Model(Architecture(**self._architecture), units, dtype, "cpu", values)
 
@@ -161,7 +156,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, **ACCEPTED)
         model, units = self._model(TORCH_DTYPES[X.dtype.name]), Units(**self._units)
-        step = max(1, _BLOCK_CELLS // model.width)
+        step = max(1, BLOCK_CELLS // model.width)
         results = Rowwise(X.shape[0])
         for start in range(0, X.shape[0], step):
             block = X[start : start + step]

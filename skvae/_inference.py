@@ -21,11 +21,19 @@ from skvae._start import Units, set_inputs
 from skvae.training import Batch
 
 # Cells that a block of rows may fill: enough for BLAS, bounded in memory.
-_INFERENCE_CELLS = 2**22
+BLOCK_CELLS = 2**22
 
 _FLOATS = [np.float64, np.float32]
 ACCEPTED: dict[str, Any] = {"accept_sparse": "csr", "dtype": _FLOATS}
 TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+
+def as_tensor(array: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+    """Fitted parameters as a tensor, where they lie if the type is theirs.
+
+    A pickle that joblib maps into memory is read-only, which torch does not know.
+    """
+    return torch.from_numpy(array if array.flags.writeable else array.copy()).to(dtype)
 
 
 class Rowwise:
@@ -56,9 +64,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _model(self, dtype: torch.dtype) -> Model:
         """Build the fitted model on its arrays, for inference."""
-        array = self._parameters
-        # A pickle that joblib maps into memory is read-only, which torch does not know.
-        values = torch.from_numpy(array if array.flags.writeable else array.copy()).to(dtype)
+        values = as_tensor(self._parameters, dtype)
         model = Model(Architecture(**self._architecture), dtype, "cpu", torch.Generator(), values)
         return self._with_constants(model)
 
@@ -77,7 +83,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _blocks(self, X: Any, width: int) -> Iterator[tuple[Model, Any]]:
         """Yield the model, in X's dtype, and blocks of checked rows, each at most so many cells."""
         model = self._model(TORCH_DTYPES[X.dtype.name])
-        step = max(1, _INFERENCE_CELLS // width)
+        step = max(1, BLOCK_CELLS // width)
         for start in range(0, X.shape[0], step):
             yield model, X[start : start + step]
 
@@ -220,7 +226,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         units = Units(**self._units)
         shift = units.shift.astype(latents.dtype)
         X = np.empty((len(z), self.n_features_in_), dtype=latents.dtype)
-        step = max(1, _INFERENCE_CELLS // self._row_width())
+        step = max(1, BLOCK_CELLS // self._row_width())
         for start in range(0, len(z), step):
             rows = slice(start, start + step)
             working = read(model, model.decode(torch.from_numpy(z[rows])))

@@ -7,7 +7,6 @@ points to a score for each label.
 from __future__ import annotations
 
 import itertools
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from skvae._labels import Labels, prevalence
 from skvae._vjp import bind
-from skvae.nn import DenseNetwork
+from skvae.nn import DenseNetwork, draw_glorot
 from skvae.training import Rows, weighted_moments
 
 # Least standard deviation that a label is divided by, at a prevalence of about 1 in 400.
@@ -105,9 +104,7 @@ class Model:
         for network in self.networks:
             network.start(generator, zero_output=False)
             if not network.last_width:
-                bound = math.sqrt(6.0 / (network.n_in + network.n_out))
-                draws = torch.rand(network.linear.shape, generator=generator, dtype=torch.float64)
-                network.linear.copy_(draws.mul_(2.0).sub_(1.0).mul_(bound))
+                draw_glorot(network.linear, generator)
 
     def filled(self, present: Tensor, absent: Tensor) -> Tensor:
         """Label sets as Fe takes them: a missing label enters at its prevalence."""

@@ -126,7 +126,7 @@ class Trainer:
                 terms = self.advance(index, eps, rate(k), beta)
             else:
                 terms = self.replayed(index, eps, self.rate.fill_(rate(k)), self.beta.fill_(beta))
-            if isinstance(schedule, beta_schedules.AdaptiveSchedule):
+            if schedule.is_adaptive:
                 _, log_p, kl, *_ = map(float, terms)
                 if math.isfinite(log_p + kl):
                     schedule.observe(n_done + k / self.n_steps, log_p - self.log_jacobian, kl)

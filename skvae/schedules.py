@@ -50,6 +50,12 @@ class Schedule(BaseEstimator):
     def value(self, epoch: float) -> float:
         """Beta when so many epochs are done, a real number."""
 
+    def begin(self, beta: float | None = None) -> None:
+        """Begin a fit; an adaptive schedule may go on from ``beta``."""
+
+    def observe(self, epoch: float, log_likelihood: float, kl: float) -> None:
+        """Take the terms of a step, where the schedule is adaptive."""
+
     def check(self) -> None:
         """Raise ValueError where a numeric parameter is not a number of at least 0."""
         for name in self.get_params():

@@ -104,7 +104,7 @@ def test_blocks_of_rows_do_not_show(fitted, monkeypatch):
     estimator, X = fitted
     latents, scores = estimator.transform(X), estimator.score_samples(X)
     rows = estimator.inverse_transform(latents)
-    monkeypatch.setattr("skvae._inference._INFERENCE_CELLS", 7 * 256)
+    monkeypatch.setattr("skvae._inference.BLOCK_CELLS", 7 * 256)
     np.testing.assert_allclose(estimator.transform(X), latents, rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(estimator.score_samples(X), scores, rtol=1e-7)
     np.testing.assert_allclose(estimator.inverse_transform(latents), rows, rtol=1e-7, atol=1e-7)

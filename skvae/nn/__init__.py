@@ -1,8 +1,15 @@
 """Networks: dense layers or any torch module, beside a linear path."""
 
 from skvae.nn._activations import ACTIVATIONS
-from skvae.nn._dense import DenseNetwork
+from skvae.nn._dense import DenseNetwork, draw_glorot
 from skvae.nn._module import ModuleFactory, ModuleNetwork
 from skvae.nn._network import Network
 
-__all__ = ["ACTIVATIONS", "DenseNetwork", "ModuleFactory", "ModuleNetwork", "Network"]
+__all__ = [
+    "ACTIVATIONS",
+    "DenseNetwork",
+    "ModuleFactory",
+    "ModuleNetwork",
+    "Network",
+    "draw_glorot",
+]

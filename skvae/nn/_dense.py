@@ -99,9 +99,7 @@ class DenseNetwork(Network):
             block.zero_()
         for weight, _ in self.weights[: -1 if zero_output else None]:
             if weight.numel():
-                bound = math.sqrt(6.0 / sum(weight.shape))
-                draws = torch.rand(weight.shape, generator=generator, dtype=torch.float64)
-                weight.copy_(draws.mul_(2.0).sub_(1.0).mul_(bound))
+                draw_glorot(weight, generator)
 
     def forward(self, x: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Map x of shape (rows, n_in) to (rows, n_out); ``drop`` alters each hidden layer."""
@@ -197,6 +195,14 @@ class DenseNetwork(Network):
             raw += output[:, d]
             raw[:, : self.n_linear] += along
         return raw
+
+
+@torch.no_grad()
+def draw_glorot(weight: Tensor, generator: torch.Generator) -> None:
+    """Draw weights of shape (n_out, n_in) by Glorot and Bengio (2010), eq. 16."""
+    bound = math.sqrt(6.0 / sum(weight.shape))
+    draws = torch.rand(weight.shape, generator=generator, dtype=torch.float64)
+    weight.copy_(draws.mul_(2.0).sub_(1.0).mul_(bound))
 
 
 def _with_ones(before: int, after: int, x: np.ndarray) -> np.ndarray:
