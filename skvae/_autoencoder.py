@@ -59,11 +59,11 @@ class Autoencoder(BaseAutoencoder):
         a standard normal one. ``a + b`` takes two. Epochs are then compared with the penalty, so
         that the squared error may come out above PCA's.
     init : {"auto", "pca", "random", "rbm"}, default="auto"
-        Start of the networks. "pca" is PCA; "random" is the usual start: Glorot draws beside a
-        linear path of zero. "auto" is "pca", but races both where there are at least 16 latents and
-        5000 training rows. "rbm" trains a restricted Boltzmann machine for each layer and unrolls
-        them, as Hinton and Salakhutdinov did [1]_; it takes ``activation="logistic"`` and
-        ``likelihood="bernoulli"``, and starts no better than they do.
+        Start of the networks. "pca" is PCA; "random" is the usual one: Glorot draws, and no linear
+        paths beside hidden layers. "auto" is "pca", but races both where there are at least 16
+        latents and 5000 training rows. "rbm" trains a restricted Boltzmann machine for each layer
+        and unrolls them, as Hinton and Salakhutdinov did [1]_; it takes ``activation="logistic"``
+        and ``likelihood="bernoulli"``, and starts no better than they do.
     whiten : bool, default=False
         As in every autoencoder.
     latent_density : density estimator, default=None
@@ -90,6 +90,8 @@ class Autoencoder(BaseAutoencoder):
     warm_start : bool, default=False
         As in every autoencoder.
     device : str, default="auto"
+        As in every autoencoder.
+    precision : {"float32", "bfloat16"}, default="float32"
         As in every autoencoder.
     random_state : int, RandomState instance or None, default=None
         As in every autoencoder.
@@ -207,6 +209,7 @@ class Autoencoder(BaseAutoencoder):
         n_iter_no_change: int = 10,
         warm_start: bool = False,
         device: str = "auto",
+        precision: str = "float32",
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -231,6 +234,7 @@ class Autoencoder(BaseAutoencoder):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 

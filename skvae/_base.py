@@ -67,6 +67,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "device": [str],
+        "precision": [StrOptions({"float32", "bfloat16"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -190,6 +191,7 @@ class BaseAutoencoder(FittedModel, Estimator):
             encoder=self.encoder,
             decoder=self.decoder,
             **components,
+            linear_path=self.init not in ("random", "rbm"),
         )
         architecture.check()
         beta = self._choice("beta")
@@ -239,6 +241,7 @@ class BaseAutoencoder(FittedModel, Estimator):
             penalty=self.alpha,
             beta=beta,
             device=self.device,
+            bfloat16=self.precision == "bfloat16",
             init=self.init,
             validation_fraction=self.validation_fraction if compared else None,
             report=functools.partial(print_epoch, self.verbose),
@@ -249,6 +252,8 @@ class BaseAutoencoder(FittedModel, Estimator):
         """Give the fitted model to go on with, if the parameters still describe it."""
         fitted = self._architecture
         for name, value in architecture._asdict().items():
+            if name == "linear_path":
+                continue  # of how it was started, which is done
             if name == "n_components":
                 value = self.n_components
                 same = not isinstance(value, Integral) or value == fitted[name]

@@ -58,6 +58,9 @@ warm_start
 device
     "cpu", "cuda", "cuda:1", "mps" or "xpu". "auto" is a CUDA GPU where there is one and a step
     is large enough to gain, outside joblib's workers; else the CPU. Inference is on the CPU.
+precision
+    What matrix products are taken in while training on a device. "bfloat16" is faster on a recent
+    GPU, to three digits; parameters, sums and densities stay float32. On the CPU both are float32.
 random_state
     Seeds the split, the start, the order of rows and the noise. Torch's global generator is
     neither read nor moved.

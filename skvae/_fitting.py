@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy.special import stdtrit
-from torch import Tensor
 
 from skvae._model import Architecture, Model
 from skvae._rbm import write_rbm_start
@@ -120,7 +119,10 @@ def fit_model(
         return make_rows(model, *part(index), units)
 
     trainer = Trainer(model, rows(kept), None if held is None else rows(held), plan, seed)
-    moved = prepared is None or start_model(trainer, prepared, architecture, seed)
+    moved = True
+    if prepared is not None:
+        trainer, moved = start_model(trainer, prepared, seed)
+        model, architecture = trainer.model, trainer.model.architecture
     # With too few rows to hold any out, nothing could justify leaving the start.
     unjudged = not moved and held is None and fraction is not None
     stay = unjudged or trainer.interrupted
@@ -150,52 +152,49 @@ def gained(trainer: Trainer, first: np.ndarray) -> bool:
     return bool(mean > max(stdtrit(max(freedom, 1e-3), _CONFIDENCE) * error, 0.0))
 
 
-def start_model(
-    trainer: Trainer, prepared: Prepared, architecture: Architecture, seed: int
-) -> bool:
-    """Start the trainer's model as the plan says; return whether it has left the PCA start.
+def start_model(trainer: Trainer, prepared: Prepared, seed: int) -> tuple[Trainer, bool]:
+    """Start the trainer's model as the plan says, or a rival that is better.
+
+    Returns who goes on, and whether its model has left the PCA start.
 
     ``init="auto"`` is the PCA start, unless the latents are many, the rows many, and the networks
     have hidden layers: there a full PCA start can hold the model in its linear basin, where every
     latent stays at its axis. Then the full start, one of its leading fifth and the usual random
-    start are trained for a few epochs, each with a schedule of its own, and the best on the
-    held-out rows goes on from where it is.
+    start, which has no linear path, are trained for a few epochs, each with a schedule of its own,
+    and the best on the held-out rows goes on from where it is.
     """
-    init, k, model = trainer.plan.init, prepared.n_components, trainer.model
+    k, architecture = prepared.n_components, trainer.model.architecture
     few, deep = k < _RACE_COMPONENTS, architecture.hidden_layer_sizes or architecture.decoder
     if (
-        init != "auto"
+        trainer.plan.init != "auto"
         or few
         or not deep
         or trainer.held_out is None
         or trainer.rows.n_samples < _RACE_ROWS
     ):
-        return write_named_start(trainer, prepared, seed)
+        return trainer, write_named_start(trainer, prepared, seed)
     schedule = trainer.plan.schedule
     schedule = schedule._replace(max_iter=max(1, round(_RACE_SHARE * schedule.max_iter)))
-    lead: list[Tensor] = []
-    best, moved = -math.inf, False
-    for name, start in (
-        ("pca", prepared.start()),
-        ("leading", prepared.start(max(1, k // 5))),
-        ("random", None),
-    ):
+    device, full = trainer.rate.device, prepared.start()
+    best, score, moved = trainer, -math.inf, False
+    for start in (full, prepared.start(max(1, k // 5)), None):
+        shape = architecture._replace(linear_path=start is not None)
+        model = build(shape, prepared.units, device, seed)
+        rival = Trainer(model, trainer.rows, trainer.held_out, trainer.plan, seed)
         write_start(model, prepared, start, trainer.rows.draw, seed)
-        trainer.adam.reset()
         try:
-            outcome = trainer.run(schedule)
+            outcome = rival.run(schedule)
         except DivergenceError:
-            if lead or name != "random":
+            if start is not None or math.isfinite(score):
                 continue  # a start that diverges has lost
             raise
-        if max(outcome.scores) > best:
-            best, moved = max(outcome.scores), name != "pca" or outcome.best_epoch > 0
-            lead = [t.clone() for t in trainer.state]
-        if trainer.interrupted:
+        if max(outcome.scores) > score:
+            best, score = rival, max(outcome.scores)
+            moved = start is not full or outcome.best_epoch > 0
+        if rival.interrupted:
+            best.interrupted = True
             break
-    for tensor, value in zip(trainer.state, lead, strict=True):
-        tensor.copy_(value)
-    return moved
+    return best, moved
 
 
 def write_named_start(trainer: Trainer, prepared: Prepared, seed: int) -> bool:

@@ -34,6 +34,7 @@ class Architecture(NamedTuple):
     posterior: Posterior
     objective: Objective
     regularizer: Regularizer | None
+    linear_path: bool = True
 
     def check(self) -> None:
         """Raise ValueError where a component's parameter is outside its domain, or two disagree."""
@@ -124,6 +125,7 @@ class Model:
         self.posterior, self.prior = architecture.posterior, architecture.prior
         self.objective, self.regularizer = architecture.objective, architecture.regularizer
         n_raw_z, n_raw_x = self.posterior.n_raw(k), self.likelihood.n_raw(d)
+        factories = architecture.encoder, architecture.decoder
 
         def network(
             factory: ModuleFactory | None,
@@ -135,8 +137,11 @@ class Model:
                 return ModuleNetwork(*shape, factory, generator)
             return DenseNetwork(*shape, sizes, architecture.activation, input_gradient)
 
-        self.encoder = network(architecture.encoder, (d, n_raw_z, k), hidden, False)
-        self.decoder = network(architecture.decoder, (k, n_raw_x, d), hidden[::-1], True)
+        # Without hidden layers it is all there is.
+        along = [architecture.linear_path or not (factory or hidden) for factory in factories]
+        shapes = (d, n_raw_z, k * along[0]), (k, n_raw_x, d * along[1])
+        self.encoder = network(factories[0], shapes[0], hidden, False)
+        self.decoder = network(factories[1], shapes[1], hidden[::-1], True)
         self.shared, self.of_posterior, self.of_prior = map(Shared, architecture.parameter_shapes)
         self.flat = bind(self._blocks, dtype, device, values, trained=values is None)
 

@@ -158,10 +158,8 @@ def write_rbm_start(model: Model, rows: Rows, seed: int) -> None:
 
 @torch.no_grad()
 def unroll(model: Model, machines: Sequence[Machine]) -> None:
-    """Write the stack into the networks' nonlinear paths, beside linear paths of zero."""
+    """Write the stack into the networks, which have no linear paths."""
     encoder, decoder = model.encoder, model.decoder
-    for network in (encoder, decoder):
-        network.linear.zero_()
     shift = encoder.shift  # the encoder sees the rows less this
     ups = [(m.weight, m.hidden) for m in machines]
     if shift is not None:

@@ -321,7 +321,8 @@ def write_start(
         Its working response gives the decoder's bias and what whitens the residuals.
     start : PrincipalStart or None
         What the linear paths start as, with the nonlinear ones silent; None for the usual random
-        start: drawn networks beside linear paths of zero, noise of the data's own variance.
+        start: drawn networks, linear paths of zero where there are any, noise of the data's own
+        variance.
     draw_rows : callable
         Gives training rows in working units, for a prior that starts with some.
     seed : int

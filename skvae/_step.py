@@ -37,14 +37,25 @@ class ComposedStep:
         alpha / n, the weight of half the squared weights.
     generator : torch.Generator, optional
         Of what a regulariser draws.
+    bfloat16 : bool, default=False
+        Whether matrix products take bfloat16 numbers, and whatever loses by it float32 still.
     """
 
     def __init__(
-        self, model: Model, penalty: float = 0.0, generator: torch.Generator | None = None
+        self,
+        model: Model,
+        penalty: float = 0.0,
+        generator: torch.Generator | None = None,
+        bfloat16: bool = False,
     ) -> None:
         self.model = model
         self.penalty = penalty
         self.generator = generator or torch.Generator()
+        device = model.flat.values.device.type
+        # No cache of converted weights: a graph could not be captured with one.
+        self.autocast = torch.autocast(
+            device, torch.bfloat16, enabled=bfloat16, cache_enabled=False
+        )
 
     def __call__(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
         """Write the gradient of the loss to the flat buffer and return the terms, (5,)."""
@@ -55,9 +66,10 @@ class ComposedStep:
 
         model.flat.grads.zero_()
         with torch.enable_grad():
-            draws = model.draws(batch, eps)
-            regularization = model.regularization(draws, batch, self.generator)
-            loss = regularization - mean(model.objective.rows(draws, beta))
+            with self.autocast:
+                draws = model.draws(batch, eps)
+                regularization = model.regularization(draws, batch, self.generator)
+                loss = regularization - mean(model.objective.rows(draws, beta))
             loss.backward()
         add_penalty(model, self.penalty)
         with torch.no_grad():
@@ -185,11 +197,12 @@ def build_step(
     penalty: float = 0.0,
     n_parts: int = 1,
     generator: torch.Generator | None = None,
+    bfloat16: bool = False,
 ) -> Step:
     """Choose the written-out step on a CPU, if every part states a pullback, else the composed.
 
-    ``n_parts`` is the number of threads that the former may take, ``generator`` draws for the
-    latter's regulariser.
+    ``n_parts`` is the number of threads that the former may take, ``generator`` and ``bfloat16``
+    are the latter's.
     """
     written = (
         model.flat.values.device.type == "cpu"
@@ -199,5 +212,5 @@ def build_step(
         and model.regularizer is None
     )
     if not written:
-        return ComposedStep(model, penalty, generator)
+        return ComposedStep(model, penalty, generator, bfloat16)
     return PartedStep(model, penalty, n_parts) if n_parts > 1 else WrittenStep(model, penalty)

@@ -46,6 +46,7 @@ class Plan(NamedTuple):
     penalty: float
     beta: beta_schedules.Schedule
     device: str
+    bfloat16: bool  # matrix products, on a device
     init: str
     validation_fraction: float | None
     report: Callable[[int, float, float | None], None]
@@ -75,7 +76,8 @@ class Trainer:
         self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples, model.architecture)
         self.n_steps = -(-rows.n_samples // self.batch_size)
         parts = count_parts(step_work(model.architecture, self.batch_size))
-        self.step = build_step(model, plan.penalty / rows.count, parts, self.generator)
+        bfloat16 = plan.bfloat16 and rows.device.type != "cpu"
+        self.step = build_step(model, plan.penalty / rows.count, parts, self.generator, bfloat16)
         self.adam = Adam(model.flat)
         self.interrupted = False
         self.n_draws = model.objective.n_draws

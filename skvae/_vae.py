@@ -71,9 +71,9 @@ class VariationalAutoencoder(BaseAutoencoder):
         the steps show, such as ``KLController(10)``; then no epochs are compared, and the last is
         kept.
     init : {"auto", "pca", "random"}, default="auto"
-        Start of the networks. "pca" is probabilistic PCA; "random" is the usual start: Glorot
-        draws beside a linear path of zero. "auto" is "pca", but races both where latents and rows
-        are many (see Notes).
+        Start of the networks. "pca" is probabilistic PCA; "random" is the usual one: Glorot draws,
+        and no linear paths beside hidden layers. "auto" is "pca", but races both where latents and
+        rows are many (see Notes).
     whiten : bool, default=False
         As in every autoencoder.
     latent_density : density estimator, default=None
@@ -101,6 +101,8 @@ class VariationalAutoencoder(BaseAutoencoder):
     warm_start : bool, default=False
         As in every autoencoder.
     device : str, default="auto"
+        As in every autoencoder.
+    precision : {"float32", "bfloat16"}, default="float32"
         As in every autoencoder.
     random_state : int, RandomState instance or None, default=None
         As in every autoencoder.
@@ -222,6 +224,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         n_iter_no_change: int = 10,
         warm_start: bool = False,
         device: str = "auto",
+        precision: str = "float32",
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -249,6 +252,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 

@@ -362,7 +362,9 @@ def machines(widths, seed=0):
 @pytest.mark.parametrize("shift", [None, normal(N_FEATURES, seed=4)], ids=["zero", "mean"])
 @pytest.mark.parametrize("hidden", [(5,), (6, 4)], ids=str)
 def test_unrolled_network_is_the_stacks_mean_field_pass(hidden, shift):
-    model = make_model(Bernoulli(), hidden, "logistic", posterior=Deterministic())
+    model = make_model(
+        Bernoulli(), hidden, "logistic", posterior=Deterministic(), linear_path=False
+    )
     model.encoder.shift, model.encoder.scale = shift, None
     stack = machines([N_FEATURES, *hidden, N_LATENTS])
     unroll(model, stack)

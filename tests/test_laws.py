@@ -62,7 +62,7 @@ def randomise(flat, networks, seed=0):
             view.copy_(0.7 * normal(*view.shape, seed=seed + k))
         for network in networks:
             if isinstance(network, DenseNetwork):
-                network.params[-1][network.n_linear :, : network.n_in] = 0.0
+                network.params[-1][network.n_linear :, : network.n_seen] = 0.0
 
 
 # ---------------------------------------------------------------- pullbacks
@@ -90,7 +90,7 @@ def assert_pullback_is_autograd(block, x, input_gradient=True):
 
 
 @networks
-@pytest.mark.parametrize("n_linear", [2, 5])
+@pytest.mark.parametrize("n_linear", [0, 2, 5])
 def test_network_without_constants(activation, hidden, n_linear):
     assert_pullback_is_autograd(DenseNetwork(4, 5, n_linear, hidden, activation), normal(6, 4))
 
@@ -197,6 +197,7 @@ def make_model(
     decoder=None,
     prior=None,
     posterior=None,
+    linear_path=True,
 ):
     """A float64 model of random parameters, whose encoder shifts and scales."""
     architecture = Architecture(
@@ -211,6 +212,7 @@ def make_model(
         posterior=posterior or DiagonalNormal(),
         objective=ELBO(),
         regularizer=None,
+        linear_path=linear_path,
     )
     model = Model(architecture, torch.float64, "cpu", torch.Generator().manual_seed(0))
     model.encoder.shift, model.encoder.scale = normal(N_FEATURES), normal(N_FEATURES, seed=1).exp()
@@ -271,7 +273,8 @@ def naive_network(network, x):
     for block in hidden:
         h = activate(block[:, :-1] @ h + block[:, -1])
     y = network.output_bias.numpy() + last.detach().numpy() @ h
-    y[: network.n_linear] += network.linear.numpy() @ x
+    if network.n_linear:
+        y[: network.n_linear] += network.linear.numpy() @ x
     return y
 
 
@@ -427,7 +430,7 @@ def make_trainer(device, likelihood, n_samples=37):
     device = torch.device(device)
     rows = Rows(X, None, np.zeros(N_FEATURES), 1.0, torch.float32, device)
     schedule = Schedule(max_iter=3, learning_rate_init=1e-2, tol=0.0, n_iter_no_change=3)
-    plan = Plan(schedule, 8, 0.3, Constant(1.0), str(device), "pca", None, lambda *_: None)
+    plan = Plan(schedule, 8, 0.3, Constant(1.0), str(device), False, "pca", None, lambda *_: None)
     return Trainer(model, rows, None, plan, seed=0)
 
 
@@ -445,6 +448,22 @@ def test_composed_training_is_written_training(likelihood):
     composed.step = ComposedStep(composed.model, written.step.penalty)
     assert isinstance(written.step, WrittenStep)
     assert_same_training(composed, written)
+
+
+@likelihoods
+def test_products_in_bfloat16_give_the_gradient_to_its_digits(likelihood):
+    """What ``precision`` asks of a device, run on the CPU."""
+    trainer = make_trainer("cpu", likelihood)
+    batch, eps = trainer.rows.part(slice(0, N_ROWS)), normal(1, N_ROWS, N_LATENTS).float()
+    gradients, losses = [], []
+    for bfloat16 in (False, True):
+        step = ComposedStep(trainer.model, 0.0, None, bfloat16)
+        losses.append(float(step(batch, eps, 1.0)[0]))
+        gradients.append(trainer.model.flat.grads.clone())
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=2e-2)
+    error = torch.linalg.vector_norm(gradients[1] - gradients[0])
+    assert error < 0.02 * torch.linalg.vector_norm(gradients[0])
 
 
 @pytest.mark.cuda

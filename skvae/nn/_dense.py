@@ -23,12 +23,12 @@ _FAR = 32.0
 
 
 class DenseNetwork(Network):
-    """Hidden layers of one activation, and an output layer that sees the input, too.
+    """Hidden layers of one activation, and an output layer that may see the input, too.
 
     A layer's bias is the last column of its weights, and multiplies a one beside its input. The
     output layer is [A, b, W], of shape (n_out, n_in + 1 + width), and multiplies [x, 1, h]: so the
     linear path, the bias and the last hidden layer h are one product, and so are their gradients.
-    Without hidden layers it is [A, b], an affine map.
+    Without hidden layers it is [A, b], an affine map; without a linear path it is [b, W].
 
     Parameters
     ----------
@@ -36,6 +36,7 @@ class DenseNetwork(Network):
         Widths of input and output.
     n_linear : int
         Number of leading outputs that the linear path reaches; in the rows of the others A is zero.
+        With 0 there is no such path.
     hidden_layer_sizes : sequence of int
         Widths of the hidden layers.
     activation : str
@@ -59,7 +60,9 @@ class DenseNetwork(Network):
         widths = [n_in, *hidden_layer_sizes]
         self.last_width = sum(hidden_layer_sizes[-1:])
         self.shapes = [(b, a + 1) for a, b in zip(widths, hidden_layer_sizes, strict=False)]
-        self.shapes.append((n_out, n_in + 1 + self.last_width))
+        # Columns of A in the output layer.
+        self.n_seen = n_in if n_linear else 0
+        self.shapes.append((n_out, self.n_seen + 1 + self.last_width))
         self.activation = ACTIVATIONS[activation]
         self.input_gradient = input_gradient
 
@@ -71,12 +74,12 @@ class DenseNetwork(Network):
     @property
     def linear(self) -> Tensor:
         """A, of shape (n_linear, n_in), to be read and written."""
-        return self.params[-1].detach()[: self.n_linear, : self.n_in]
+        return self.params[-1].detach()[: self.n_linear, : self.n_seen]
 
     @property
     def output_bias(self) -> Tensor:
         """Bias b of shape (n_out,), to be read and written."""
-        return self.params[-1].detach()[:, self.n_in]
+        return self.params[-1].detach()[:, self.n_seen]
 
     @property
     def hidden_biases(self) -> list[Tensor]:
@@ -87,7 +90,7 @@ class DenseNetwork(Network):
     def weights(self) -> list[tuple[Tensor, Tensor]]:
         """Weights of the nonlinear path with their gradients: what ``alpha`` decays."""
         *hidden, output = zip(self.params, self.grads, strict=True)
-        last = slice(self.n_in + 1, None)
+        last = slice(self.n_seen + 1, None)
         return [(w[:, :-1], d[:, :-1]) for w, d in hidden] + [
             (output[0][:, last], output[1][:, last])
         ]
@@ -109,7 +112,9 @@ class DenseNetwork(Network):
         for block in hidden:
             h = self.activation.forward(F.linear(h, block[:, :-1], block[:, -1]))
             h = h if drop is None else drop(h)
-        raw = F.linear(h, output[:, self.n_in + 1 :], output[:, self.n_in])
+        raw = F.linear(h, output[:, self.n_seen + 1 :], output[:, self.n_seen])
+        if not self.n_linear:
+            return raw
         linear = x @ output[: self.n_linear, : self.n_in].t()
         if self.n_linear == self.n_out:
             return raw + linear
@@ -122,7 +127,7 @@ class DenseNetwork(Network):
         twice as fast.
         """
         *hidden, output = self.arrays
-        d, n = self.n_in, len(x)
+        d, n, n_seen = self.n_in, len(x), self.n_seen
         joint = _with_ones(d, self.last_width, x)
         self._write_input(x.T, joint[:d])
         below, layers = joint[: d + 1], []
@@ -133,14 +138,15 @@ class DenseNetwork(Network):
             np.matmul(block, below, out=y)
             layers.append((below, self.activation.written(y)))
             below = above
+        seen = joint[d - n_seen :]
 
         def pull(dy: np.ndarray) -> np.ndarray | None:
             *d_hidden, d_output = self.grad_arrays
-            np.matmul(dy.T, joint.T, out=d_output)
+            np.matmul(dy.T, seen.T, out=d_output)
             if self.n_linear < self.n_out:
-                d_output[self.n_linear :, :d] = 0.0
-            d_joint = (output if self.input_gradient else output[:, d + 1 :]).T @ dy.T
-            d_below = d_joint[d + 1 :] if self.input_gradient else d_joint
+                d_output[self.n_linear :, :n_seen] = 0.0
+            d_seen = (output if self.input_gradient else output[:, n_seen + 1 :]).T @ dy.T
+            d_below = d_seen[n_seen + 1 :] if self.input_gradient else d_seen
             for k in reversed(range(len(hidden))):
                 below, kept = layers[k]
                 self.activation.pullback(d_below, kept)
@@ -150,12 +156,12 @@ class DenseNetwork(Network):
             if not self.input_gradient:
                 return None
             dx = np.empty((n, d), x.dtype)
-            dx[...] = d_joint[:d].T
+            dx[...] = d_seen[:n_seen].T if n_seen else 0.0
             if hidden:
                 dx += d_below.T
             return dx
 
-        return joint.T @ output.T, pull
+        return seen.T @ output.T, pull
 
     def _write_input(self, x: np.ndarray, out: np.ndarray) -> None:
         """Write the input, of shape (n_in, rows), shifted and scaled."""
@@ -178,7 +184,8 @@ class DenseNetwork(Network):
             return None
         *hidden, output = self.arrays
         d = self.n_in
-        first = np.concatenate([block[:, :d] for block in (*hidden[:1], output[: self.n_linear])])
+        along = output[: self.n_linear, :d] if self.n_linear else np.empty((0, d), output.dtype)
+        first = np.concatenate([*(block[:, :d] for block in hidden[:1]), along])
         if self.scale is not None:
             first *= self.scale.numpy()
         first /= first.dtype.type(scale)
@@ -191,8 +198,8 @@ class DenseNetwork(Network):
                 h = h if k == 0 else h @ block[:, :-1].T
                 h += block[:, -1]
                 self.activation.written(h)
-            raw = h @ output[:, d + 1 :].T
-            raw += output[:, d]
+            raw = h @ output[:, self.n_seen + 1 :].T
+            raw += output[:, self.n_seen]
             raw[:, : self.n_linear] += along
         return raw
 

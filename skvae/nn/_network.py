@@ -16,7 +16,8 @@ from skvae._vjp import Pullback, Shape
 class Network:
     """``raw = [x A', 0] + b + f(x)`` of ``x = (input - shift) * scale``.
 
-    The linear path A reaches the first ``n_linear`` outputs. It is what PCA can be written into.
+    The linear path A reaches the first ``n_linear`` outputs, and with 0 there is none. It is what
+    PCA can be written into.
 
     Parameters
     ----------
