@@ -107,7 +107,7 @@ def fit_model(
     prepared = None
     if resume is not None:
         model, units = resume
-        architecture = architecture._replace(n_components=model.n_components)
+        architecture = model.architecture
     else:
         prepared = prepare(*part(kept), architecture.likelihood, n_components)
         units = prepared.units
@@ -243,7 +243,7 @@ def one_pass(
         units = prepared.units
     else:
         model, units = resume
-        architecture = architecture._replace(n_components=model.n_components)
+        architecture = model.architecture
     trainer = Trainer(model, make_rows(model, X, weight, units), None, plan, seed)
     if resume is None:
         write_named_start(trainer, prepared, seed)

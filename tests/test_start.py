@@ -142,6 +142,48 @@ def test_random_start_is_not_pca(max_iter):
     assert vae.score(X) < PCA(2).fit(X).score(X) - 1.0
 
 
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_only_pcas_start_has_a_linear_path_beside_hidden_layers(init):
+    """Far out, tanh units are at their bounds, and all that goes on growing is a linear path."""
+    X = TABLES["wine scaled"]
+    vae = start(2, init=init, activation="tanh", hidden_layer_sizes=(8,), max_iter=3).fit(X)
+    near, far = vae.decode([[1e6, 1e6]]), vae.decode([[1e7, 1e7]])
+    assert np.allclose(near, far) == (init == "random")
+
+
+def test_random_start_without_hidden_layers_is_linear():
+    X = TABLES["wine scaled"]
+    vae = start(2, init="random", hidden_layer_sizes=(), max_iter=100, learning_rate_init=1e-2)
+    rows = vae.fit(X).inverse_transform(vae.transform(X))
+    assert ((rows - X) ** 2).sum(1).mean() < 0.6 * X.var(0).sum()
+
+
+def test_warm_start_keeps_the_networks_whatever_init_says_now():
+    X = TABLES["wine scaled"]
+    vae = start(2, init="random", hidden_layer_sizes=(8,), max_iter=3).fit(X)
+    before = vae._parameters.shape
+    vae.set_params(init="pca", warm_start=True).fit(X)
+    assert vae._parameters.shape == before
+
+
+def test_race_goes_on_with_its_winner(monkeypatch):
+    monkeypatch.setattr("skvae._fitting._RACE_ROWS", 100)
+    run, ran = Trainer.run, []
+
+    def remember(self, schedule):
+        ran.append((self, run(self, schedule)))
+        return ran[-1][1]
+
+    monkeypatch.setattr(Trainer, "run", remember)
+    X = load_digits().data[:300]
+    vae = VariationalAutoencoder(16, max_iter=40, random_state=0).fit(X)
+    *race, (last, _) = ran
+    best = max(race, key=lambda record: max(record[1].scores))
+    assert len(race) == 3
+    assert last is best[0]
+    np.testing.assert_array_equal(vae._parameters, last.model.flat.values.numpy())
+
+
 # ------------------------------------------------------- number of components
 
 
