@@ -85,4 +85,5 @@ def run(args: argparse.Namespace) -> Report:
                 "warnings": fit.messages,
             }
         )
-    return Report("likelihood", FORMATS, rows)
+    name = "likelihood" if args.models == list(MODELS) else f"likelihood_{'_'.join(args.models)}"
+    return Report(name, FORMATS, rows)
