@@ -178,10 +178,12 @@ def start_model(trainer: Trainer, prepared: Prepared, seed: int) -> tuple[Traine
     device, full = trainer.rate.device, prepared.start()
     best, score, moved = trainer, -math.inf, False
     for start in (full, prepared.start(max(1, k // 5)), None):
-        shape = architecture._replace(linear_path=start is not None)
-        model = build(shape, prepared.units, device, seed)
-        rival = Trainer(model, trainer.rows, trainer.held_out, trainer.plan, seed)
-        write_start(model, prepared, start, trainer.rows.draw, seed)
+        rival = trainer
+        if start is not full:
+            shape = architecture._replace(linear_path=start is not None)
+            model = build(shape, prepared.units, device, seed)
+            rival = Trainer(model, trainer.rows, trainer.held_out, trainer.plan, seed)
+        write_start(rival.model, prepared, start, trainer.rows.draw, seed)
         try:
             outcome = rival.run(schedule)
         except DivergenceError:

@@ -125,7 +125,6 @@ class Model:
         self.posterior, self.prior = architecture.posterior, architecture.prior
         self.objective, self.regularizer = architecture.objective, architecture.regularizer
         n_raw_z, n_raw_x = self.posterior.n_raw(k), self.likelihood.n_raw(d)
-        factories = architecture.encoder, architecture.decoder
 
         def network(
             factory: ModuleFactory | None,
@@ -133,15 +132,14 @@ class Model:
             sizes: tuple[int, ...],
             input_gradient: bool,
         ) -> Network:
+            if not architecture.linear_path and (factory or sizes):
+                shape = (*shape[:2], 0)  # without hidden layers the linear path is all there is
             if factory is not None:
                 return ModuleNetwork(*shape, factory, generator)
             return DenseNetwork(*shape, sizes, architecture.activation, input_gradient)
 
-        # Without hidden layers it is all there is.
-        along = [architecture.linear_path or not (factory or hidden) for factory in factories]
-        shapes = (d, n_raw_z, k * along[0]), (k, n_raw_x, d * along[1])
-        self.encoder = network(factories[0], shapes[0], hidden, False)
-        self.decoder = network(factories[1], shapes[1], hidden[::-1], True)
+        self.encoder = network(architecture.encoder, (d, n_raw_z, k), hidden, False)
+        self.decoder = network(architecture.decoder, (k, n_raw_x, d), hidden[::-1], True)
         self.shared, self.of_posterior, self.of_prior = map(Shared, architecture.parameter_shapes)
         self.flat = bind(self._blocks, dtype, device, values, trained=values is None)
 

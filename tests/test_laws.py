@@ -273,8 +273,7 @@ def naive_network(network, x):
     for block in hidden:
         h = activate(block[:, :-1] @ h + block[:, -1])
     y = network.output_bias.numpy() + last.detach().numpy() @ h
-    if network.n_linear:
-        y[: network.n_linear] += network.linear.numpy() @ x
+    y[: network.n_linear] += network.linear.numpy() @ x
     return y
 
 
@@ -336,10 +335,11 @@ def test_step_is_the_naive_loss_and_its_slope(activation, likelihood, hidden, pl
 
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 6)], ids=str)
 @pytest.mark.parametrize("container", [np.asarray, csr_array])
+@pytest.mark.parametrize("linear_path", [True, False])
 @torch.no_grad()
-def test_rows_are_mapped_where_they_lie(hidden, container):
+def test_rows_are_mapped_where_they_lie(hidden, container, linear_path):
     """The constants in the first product give what converting the rows gives."""
-    model = make_model(Bernoulli(), hidden)
+    model = make_model(Bernoulli(), hidden, linear_path=linear_path)
     X = 3.0 * normal(300, N_FEATURES).relu().numpy() + 1.0
     shift, scale = normal(N_FEATURES, seed=2).numpy(), 1.7
     working = torch.from_numpy((X - shift) / scale)

@@ -184,8 +184,8 @@ class DenseNetwork(Network):
             return None
         *hidden, output = self.arrays
         d = self.n_in
-        along = output[: self.n_linear, :d] if self.n_linear else np.empty((0, d), output.dtype)
-        first = np.concatenate([*(block[:, :d] for block in hidden[:1]), along])
+        readers = (*hidden[:1], output[: self.n_linear])
+        first = np.concatenate([block[:, :d] for block in readers if len(block)])
         if self.scale is not None:
             first *= self.scale.numpy()
         first /= first.dtype.type(scale)
