@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import Report
-from skvae._label_terms import pair_term
+from skvae.multilabel._terms import pair_term
 
 LABELS = (100, 300, 1000, 3000, 10_000)
 MOST_NAIVE = 300

@@ -16,10 +16,13 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.common import Report, load_mnist
-from skvae import VariationalAutoencoder, _step, _trainer
+from skvae import VariationalAutoencoder
+from skvae.fitting import _steps as _step
+from skvae.fitting import _trainer
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.nn import DenseNetwork
-from skvae.training import Adam, Rows, limit_threads
+from skvae.tables import Rows
+from skvae.training import Adam, limit_threads
 
 FORMATS = {"part": "s", "table, µs": ".0f", "share": ".2f", "MNIST, µs": ".0f", "share ": ".2f"}
 PARTS = (

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from skvae._checks import check_number
+from skvae._core.checks import check_number
 
 __all__ = ["Corruption", "GaussianNoise", "Masking"]
 

@@ -10,9 +10,9 @@ from sklearn.metrics import mutual_info_score
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from torch import Tensor
 
-from skvae._base import BaseAutoencoder
-from skvae._math import log_mean_exp
-from skvae._score import ACTIVE_VARIANCE
+from skvae._core.math import log_mean_exp
+from skvae.estimators._base import BaseAutoencoder
+from skvae.inference._report import ACTIVE_VARIANCE
 from skvae.regularizers import aggregate_density
 
 __all__ = [

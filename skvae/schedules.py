@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from sklearn.base import BaseEstimator
 
-from skvae._checks import check_choice, check_number
+from skvae._core.checks import check_choice, check_number
 
 __all__ = [
     "GECO",

@@ -17,9 +17,8 @@ from test_latent import gradient_by_differences
 from test_laws import N_FEATURES, N_LATENTS, N_ROWS, close, make_batch, make_model, normal, uniform
 
 from skvae import Autoencoder, VariationalAutoencoder
-from skvae._rbm import Machine, contrast, unroll, upward
-from skvae._step import ComposedStep, WrittenStep, build_step
 from skvae.corruptions import GaussianNoise, Masking
+from skvae.fitting._steps import ComposedStep, WrittenStep, build_step
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.posteriors import Deterministic
 from skvae.priors import StandardNormal
@@ -32,6 +31,7 @@ from skvae.regularizers import (
     Sum,
     squared_jacobian_norm,
 )
+from skvae.starts._boltzmann import Machine, contrast, unroll, upward
 
 IRIS, WINE, DIGITS = load_iris().data, load_wine().data, load_digits().data / 16
 # Few epochs keep these tests short, so training is rarely done when max_iter ends.

@@ -20,11 +20,11 @@ from test_laws import (
     uniform,
 )
 
-from skvae._math import normal_draws, soft_bound
+from skvae._core.math import normal_draws, soft_bound
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.objectives import closed_form_kl
 from skvae.posteriors import DiagonalNormal
-from skvae.training import Batch
+from skvae.tables import Batch
 
 
 def within_standard_errors(sample, expected, n_errors=5.0):

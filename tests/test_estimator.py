@@ -109,7 +109,7 @@ def test_blocks_of_rows_do_not_show(fitted, monkeypatch):
     estimator, X = fitted
     latents, scores = estimator.transform(X), estimator.score_samples(X)
     rows = estimator.inverse_transform(latents)
-    monkeypatch.setattr("skvae._inference.BLOCK_CELLS", 7 * 256)
+    monkeypatch.setattr("skvae.inference._fitted.BLOCK_CELLS", 7 * 256)
     np.testing.assert_allclose(estimator.transform(X), latents, rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(estimator.score_samples(X), scores, rtol=1e-7)
     np.testing.assert_allclose(estimator.inverse_transform(latents), rows, rtol=1e-7, atol=1e-7)
@@ -431,7 +431,7 @@ def test_large_table_is_read_where_it_lies(monkeypatch, tmp_path):
     X = np.load(tmp_path / "X.npy", mmap_mode="r")
     settings = {"n_components": 3, "max_iter": 20, "random_state": 0}
     whole = VariationalAutoencoder(**settings).fit(X)
-    monkeypatch.setattr("skvae.training._rows._RESIDENT_CELLS", 0)
+    monkeypatch.setattr("skvae.tables._rows._RESIDENT_CELLS", 0)
     lying = VariationalAutoencoder(**settings).fit(X)
     # The order of the rows is another.
     np.testing.assert_allclose(lying.score(X), whole.score(X), rtol=0.02)

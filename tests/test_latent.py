@@ -25,7 +25,7 @@ from test_laws import (
 )
 
 from skvae import VariationalAutoencoder
-from skvae._step import TERMS, ComposedStep, WrittenStep, build_step
+from skvae.fitting._steps import TERMS, ComposedStep, WrittenStep, build_step
 from skvae.likelihoods import Gaussian
 from skvae.objectives import ELBO, ImportanceWeighted, closed_form_kl
 from skvae.posteriors import Deterministic, DiagonalNormal, FullCovarianceNormal, Normal
@@ -39,7 +39,7 @@ from skvae.regularizers import (
     squared_discrepancy,
 )
 from skvae.schedules import GECO, Capacity, KLController, WarmUp
-from skvae.training import Batch
+from skvae.tables import Batch
 
 IRIS, WINE = load_iris().data, load_wine().data
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -11,19 +11,20 @@ from scipy.sparse import csr_array
 from scipy.special import expit, log_expit
 from torch import Tensor
 
-from skvae._math import LOG_VARIANCE_BOUND, soft_bound, soft_bound_inverse, soft_bound_vjp
-from skvae._model import Architecture, Model
-from skvae._start import prepare, set_inputs, write_start
-from skvae._step import ComposedStep, PartedStep, WrittenStep, build_step
-from skvae._trainer import Plan, Trainer
-from skvae._vjp import bind, shared_arrays
+from skvae._core.flat import bind, shared_arrays
+from skvae._core.math import LOG_VARIANCE_BOUND, soft_bound, soft_bound_inverse, soft_bound_vjp
+from skvae.fitting._steps import ComposedStep, PartedStep, WrittenStep, build_step
+from skvae.fitting._trainer import Plan, Trainer
 from skvae.likelihoods import Bernoulli, Gaussian
+from skvae.model._model import Architecture, Model
 from skvae.nn import ACTIVATIONS, DenseNetwork
 from skvae.objectives import ELBO, closed_form_kl, written_latent
 from skvae.posteriors import DiagonalNormal
 from skvae.priors import IsotropicNormal, StandardNormal
 from skvae.schedules import Constant
-from skvae.training import Adam, Batch, Rows, Schedule
+from skvae.starts._principal import prepare, set_inputs, write_start
+from skvae.tables import Batch, Rows
+from skvae.training import Adam, Schedule
 
 LIKELIHOODS = {
     "gaussian shared": Gaussian(),

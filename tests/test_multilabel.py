@@ -15,10 +15,11 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.utils import estimator_checks
 
-from skvae import CanonicalCorrelatedAutoencoder, _canonical
-from skvae._label_terms import correlation_term, pair_term
-from skvae._labels import f1_scores, prevalence, read_labels, tune_threshold
-from skvae._vjp import bind
+from skvae import CanonicalCorrelatedAutoencoder
+from skvae._core.flat import bind
+from skvae.multilabel import _fit as _canonical
+from skvae.multilabel._labels import f1_scores, prevalence, read_labels, tune_threshold
+from skvae.multilabel._terms import correlation_term, pair_term
 from skvae.nn import DenseNetwork
 
 # Few epochs keep these tests short, so training is rarely done when max_iter ends.

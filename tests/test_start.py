@@ -15,8 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from skvae import VariationalAutoencoder
-from skvae._fitting import gained
-from skvae._trainer import Trainer
+from skvae.fitting._fit import gained
+from skvae.fitting._trainer import Trainer
 from skvae.likelihoods import Gaussian
 from skvae.training import DivergenceError
 
@@ -125,8 +125,8 @@ def test_whitened_start_is_whitened_pca(table, n):
 def test_start_is_kept_where_no_epoch_is_better(raced, monkeypatch):
     """The held-out rows then serve, too: the start is that of all rows."""
     if raced:
-        monkeypatch.setattr("skvae._fitting._RACE_COMPONENTS", 1)
-        monkeypatch.setattr("skvae._fitting._RACE_ROWS", 1)
+        monkeypatch.setattr("skvae.fitting._fit._RACE_COMPONENTS", 1)
+        monkeypatch.setattr("skvae.fitting._fit._RACE_ROWS", 1)
     X = TABLES["breast cancer scaled"]
     vae = VariationalAutoencoder(5, learning_rate_init=1e-30, max_iter=2, random_state=0).fit(X)
     pca = PCA(5).fit(X)
@@ -167,7 +167,7 @@ def test_warm_start_keeps_the_networks_whatever_init_says_now():
 
 
 def test_race_goes_on_with_its_winner(monkeypatch):
-    monkeypatch.setattr("skvae._fitting._RACE_ROWS", 100)
+    monkeypatch.setattr("skvae.fitting._fit._RACE_ROWS", 100)
     run, ran = Trainer.run, []
 
     def remember(self, schedule):
@@ -386,7 +386,7 @@ def test_start_that_diverges_loses_the_race(n_diverging, monkeypatch):
             raise DivergenceError("diverged")
         return run(self, schedule)
 
-    monkeypatch.setattr("skvae._fitting._RACE_ROWS", 100)
+    monkeypatch.setattr("skvae.fitting._fit._RACE_ROWS", 100)
     monkeypatch.setattr(Trainer, "run", first_ones_diverge)
     vae = VariationalAutoencoder(16, max_iter=3, random_state=0)
     if n_diverging == 3:

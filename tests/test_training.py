@@ -8,17 +8,9 @@ import pytest
 import torch
 from scipy.sparse import csr_array, csr_matrix
 
-from skvae._vjp import FlatParameters
-from skvae.training import (
-    Adam,
-    Rows,
-    Schedule,
-    limit_threads,
-    pick,
-    shuffled,
-    train,
-    weighted_moments,
-)
+from skvae._core.flat import FlatParameters
+from skvae.tables import Rows, pick, shuffled, weighted_moments
+from skvae.training import Adam, Schedule, limit_threads, train
 
 NOT_FINITE = [math.nan, math.inf, -math.inf]
 DTYPES = [torch.float32, torch.float64]
@@ -412,7 +404,7 @@ def test_fits_that_overlap_give_the_threads_back_at_the_end():
 
 @pytest.mark.parametrize("n_samples", [1, 7, 64, 1000])
 def test_shuffled_rows_come_once_and_lie_close(n_samples, monkeypatch):
-    monkeypatch.setattr("skvae.training._rows._SHUFFLED_CELLS", 64 * 5 * 3)
+    monkeypatch.setattr("skvae.tables._rows._SHUFFLED_CELLS", 64 * 5 * 3)
     generator = torch.Generator().manual_seed(0)
     order = shuffled(n_samples, 3, generator)
     assert sorted(order.tolist()) == list(range(n_samples))
@@ -423,7 +415,7 @@ def test_shuffled_rows_come_once_and_lie_close(n_samples, monkeypatch):
 
 def test_first_rows_of_a_shuffle_are_uniform_over_all(monkeypatch):
     """Each row comes first equally often: a chi-square test of 100 rows in runs of five."""
-    monkeypatch.setattr("skvae.training._rows._SHUFFLED_CELLS", 64 * 5)
+    monkeypatch.setattr("skvae.tables._rows._SHUFFLED_CELLS", 64 * 5)
     generator = torch.Generator().manual_seed(0)
     first = torch.stack([shuffled(100, 1, generator)[0] for _ in range(20_000)])
     counts = torch.bincount(first, minlength=100).double()
@@ -444,7 +436,7 @@ def test_rows_read_where_they_lie_are_the_same(picked, likelihood, monkeypatch, 
         return Rows(source, None, shift, scale, torch.float32, torch.device("cpu"))
 
     resident = rows(np.array(X[index]))
-    monkeypatch.setattr("skvae.training._rows._RESIDENT_CELLS", 0)
+    monkeypatch.setattr("skvae.tables._rows._RESIDENT_CELLS", 0)
     lying = rows(pick(X, index) if picked else X)
     assert lying.resident is None
     assert_same_bits(lying.part(slice(3, 9))[:1], resident.part(slice(3, 9))[:1])

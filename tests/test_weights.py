@@ -10,7 +10,8 @@ from sklearn.datasets import load_iris
 from sklearn.preprocessing import scale
 from sklearn.utils import estimator_checks
 
-from skvae import VariationalAutoencoder, _fitting
+from skvae import VariationalAutoencoder
+from skvae.fitting import _fit as _fitting
 
 # Few epochs keep these tests short, so training is rarely done when max_iter ends.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -16,7 +16,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from skvae._vjp import Pullback, Shape
+from skvae._core.flat import Pullback, Shape
 
 
 class WorkingResponse(NamedTuple):

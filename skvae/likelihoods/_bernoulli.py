@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skvae._math import logistic
-from skvae._vjp import Pullback
+from skvae._core.flat import Pullback
+from skvae._core.math import logistic
 from skvae.likelihoods._base import Likelihood, WorkingResponse
 
 # A pixel that is never lit keeps a finite logit, and its residual a finite weight.

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._checks import check_choice
-from skvae._math import LOG_2PI, soft_bound, soft_bound_inverse, soft_bound_vjp
-from skvae._vjp import Pullback, Shape
+from skvae._core.checks import check_choice
+from skvae._core.flat import Pullback, Shape
+from skvae._core.math import LOG_2PI, soft_bound, soft_bound_inverse, soft_bound_vjp
 from skvae.likelihoods._base import Likelihood, WorkingResponse
 
 

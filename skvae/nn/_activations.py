@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from scipy.special import ndtr
 from torch import Tensor
 
-from skvae._math import logistic
+from skvae._core.math import logistic
 
 
 class Activation(NamedTuple):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skvae._vjp import Pullback, shared_arrays
+from skvae._core.flat import Pullback, shared_arrays
 from skvae.nn._activations import ACTIVATIONS
 from skvae.nn._network import Network
 

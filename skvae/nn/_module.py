@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from skvae._flow import seeded
+from skvae._core.flow import seeded
 from skvae.nn._network import Network
 
 ModuleFactory = Callable[[int, int], nn.Module]

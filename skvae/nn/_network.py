@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._vjp import Pullback, Shape
+from skvae._core.flat import Pullback, Shape
 
 
 class Network:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skvae._checks import check_number
+from skvae._core.checks import check_number
 from skvae.objectives._base import Draws, Objective
 
 

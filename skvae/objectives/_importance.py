@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skvae._checks import check_integer
-from skvae._math import log_mean_exp
+from skvae._core.checks import check_integer
+from skvae._core.math import log_mean_exp
 from skvae.objectives._base import Draws, Objective
 
 

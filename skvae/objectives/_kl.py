@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._math import soft_bound_vjp
+from skvae._core.math import soft_bound_vjp
 from skvae.posteriors import Deterministic, DiagonalNormal, FullNormal, Normal, Point
 from skvae.priors import IsotropicNormal, StandardNormal
 

@@ -10,7 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from skvae._vjp import Shape
+from skvae._core.flat import Shape
 
 
 class Posterior(BaseEstimator):

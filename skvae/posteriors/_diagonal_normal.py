@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._math import LOG_2PI, soft_bound, soft_bound_inverse
+from skvae._core.math import LOG_2PI, soft_bound, soft_bound_inverse
 from skvae.posteriors._base import Posterior
 
 

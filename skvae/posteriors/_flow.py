@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._checks import check_integer, check_sizes
-from skvae._flow import SplineFlow
-from skvae._math import normal_draws, soft_bound, soft_bound_inverse
-from skvae._vjp import Shape
+from skvae._core.checks import check_integer, check_sizes
+from skvae._core.flat import Shape
+from skvae._core.flow import SplineFlow
+from skvae._core.math import normal_draws, soft_bound, soft_bound_inverse
 from skvae.posteriors._base import Posterior
 from skvae.posteriors._diagonal_normal import Normal
 

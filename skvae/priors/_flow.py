@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._checks import check_integer, check_sizes
-from skvae._flow import SplineFlow
-from skvae._vjp import Shape
+from skvae._core.checks import check_integer, check_sizes
+from skvae._core.flat import Shape
+from skvae._core.flow import SplineFlow
 from skvae.priors._base import Prior, Surroundings
 from skvae.priors._standard_normal import IsotropicNormal
 

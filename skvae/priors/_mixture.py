@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._checks import check_integer
-from skvae._math import LOG_2PI, soft_bound, soft_bound_inverse
-from skvae._vjp import Shape
+from skvae._core.checks import check_integer
+from skvae._core.flat import Shape
+from skvae._core.math import LOG_2PI, soft_bound, soft_bound_inverse
 from skvae.priors._base import Prior, Surroundings
 
 # Standard deviation of the first means of a mixture, whose own variances make up for it: near the

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._math import LOG_2PI
+from skvae._core.math import LOG_2PI
 from skvae.priors._base import Prior, Surroundings
 
 

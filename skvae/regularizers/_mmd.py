@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skvae._checks import check_choice, check_number
+from skvae._core.checks import check_choice, check_number
 from skvae.regularizers._base import Aggregate, Regularizer
 
 # Of squared distances and the number of latents. Tolstikhin et al. (2018) sum the inverse

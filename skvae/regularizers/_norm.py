@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from skvae._checks import check_choice, check_number
+from skvae._core.checks import check_choice, check_number
 from skvae.regularizers._base import Aggregate, Regularizer
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._checks import check_number
+from skvae._core.checks import check_number
 from skvae.regularizers._base import Aggregate, Regularizer
 
 

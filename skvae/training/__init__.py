@@ -1,4 +1,4 @@
-"""Training: batches, optimiser, loop and device; it knows of no autoencoder."""
+"""Training: optimiser, loop and device; it knows of no autoencoder."""
 
 from skvae.training._adam import Adam
 from skvae.training._device import (
@@ -9,24 +9,16 @@ from skvae.training._device import (
 )
 from skvae.training._loop import DivergenceError, Outcome, Schedule, train
 from skvae.training._replay import Replayed
-from skvae.training._rows import Batch, Moments, Rows, blocks, pick, shuffled, weighted_moments
 
 __all__ = [
     "Adam",
-    "Batch",
     "DivergenceError",
-    "Moments",
     "Outcome",
     "Replayed",
-    "Rows",
     "Schedule",
     "available_devices",
-    "blocks",
     "count_parts",
     "limit_threads",
-    "pick",
     "resolve_device",
-    "shuffled",
     "train",
-    "weighted_moments",
 ]

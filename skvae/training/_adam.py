@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._vjp import FlatParameters, shared_arrays
+from skvae._core.flat import FlatParameters, shared_arrays
 
 # Added to the root of the second moment. At the PCA start some gradients are zero but for rounding;
 # Adam's customary 1e-8 would blow that up to steps.

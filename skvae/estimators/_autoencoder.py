@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
-from skvae._base import BaseAutoencoder
-from skvae._components import CORRUPTIONS, allowed
-from skvae._docs import with_shared_docs
+from skvae._sklearn.docs import with_shared_docs
 from skvae.corruptions import Corruption
+from skvae.estimators._base import BaseAutoencoder
+from skvae.estimators._components import CORRUPTIONS, allowed
 from skvae.likelihoods import Likelihood
 from skvae.posteriors import Deterministic
 from skvae.regularizers import Regularizer

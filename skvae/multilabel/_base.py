@@ -15,13 +15,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skvae import _canonical, training
-from skvae._canonical import Fit, Objective, Plan
-from skvae._checks import check_sizes
-from skvae._estimator import Estimator, check_weight, print_epoch
-from skvae._inference import ACCEPTED, BLOCK_CELLS, TORCH_DTYPES, Rowwise, as_tensor
-from skvae._label_model import Architecture, Model, Units, indicators, make_rows
-from skvae._labels import Labels, check_target, read_label_sets, read_labels
+from skvae import training
+from skvae._core.checks import check_sizes
+from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
+from skvae.inference._fitted import ACCEPTED, BLOCK_CELLS, TORCH_DTYPES, Rowwise, as_tensor
+from skvae.multilabel import _fit as _canonical
+from skvae.multilabel._fit import Fit, Objective, Plan
+from skvae.multilabel._labels import Labels, check_target, read_label_sets, read_labels
+from skvae.multilabel._model import Architecture, Model, Units, indicators, make_rows
 from skvae.training import Outcome
 
 # Most latents that n_components=None takes: the covariance of a code is estimated from a batch.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
-from skvae._base import BaseAutoencoder
-from skvae._components import COMPONENTS, allowed
-from skvae._docs import with_shared_docs
-from skvae._math import log_mean_exp
+from skvae._core.math import log_mean_exp
+from skvae._sklearn.docs import with_shared_docs
+from skvae.estimators._base import BaseAutoencoder
+from skvae.estimators._components import COMPONENTS, allowed
 from skvae.likelihoods import Likelihood
 from skvae.objectives import Objective
 from skvae.posteriors import Posterior

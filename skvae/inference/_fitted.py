@@ -13,12 +13,12 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from skvae._density import draw_latents
-from skvae._fitting import make_rows
-from skvae._math import normal_draws
-from skvae._model import Architecture, Model
-from skvae._start import Units, set_inputs
-from skvae.training import Batch
+from skvae._core.math import normal_draws
+from skvae.fitting._fit import make_rows
+from skvae.inference._density import draw_latents
+from skvae.model._model import Architecture, Model
+from skvae.starts._principal import Units, set_inputs
+from skvae.tables import Batch
 
 # Cells that a block of rows may fill: enough for BLAS, bounded in memory.
 BLOCK_CELLS = 2**22

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._model import Model
+from skvae.model._model import Model
 from skvae.objectives import closed_form_kl
-from skvae.training import Batch
+from skvae.tables import Batch
 
 # Rows that the latents' moments and the decoder's Jacobian are averaged over, at most; fewer where
 # a row is wide, so that a sparse X is never made dense whole.

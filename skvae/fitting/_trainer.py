@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from skvae import schedules as beta_schedules
-from skvae._model import Architecture, Model
-from skvae._step import PartedStep, build_step
 from skvae.corruptions import Corruption
+from skvae.fitting._steps import PartedStep, build_step
+from skvae.model._model import Architecture, Model
+from skvae.tables import Batch, Rows
 from skvae.training import (
     Adam,
-    Batch,
     Outcome,
     Replayed,
-    Rows,
     Schedule,
     count_parts,
     limit_threads,

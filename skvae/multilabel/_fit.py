@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._fitting import split
-from skvae._label_model import (
+from skvae.fitting._fit import split
+from skvae.multilabel._labels import Labels, f1_scores, tune_threshold
+from skvae.multilabel._model import (
     Architecture,
     Model,
     Units,
@@ -21,15 +22,13 @@ from skvae._label_model import (
     step_work,
     take_units,
 )
-from skvae._label_terms import correlation_term, pair_term
-from skvae._labels import Labels, f1_scores, tune_threshold
+from skvae.multilabel._terms import correlation_term, pair_term
+from skvae.tables import Rows, pick
 from skvae.training import (
     Adam,
     Outcome,
-    Rows,
     Schedule,
     limit_threads,
-    pick,
     resolve_device,
     train,
 )

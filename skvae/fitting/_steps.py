@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._model import Model
+from skvae.model._model import Model
 from skvae.objectives import written_latent
-from skvae.training import Batch
+from skvae.tables import Batch
 
 # What a step returns: means over its rows, in nats and working units, and its beta.
 TERMS = ("loss", "log_likelihood", "kl", "regularizer", "beta")

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._math import log_mean_exp
-from skvae._vjp import Block, Shape, bind, shared_arrays
+from skvae._core.flat import Block, Shape, bind, shared_arrays
+from skvae._core.math import log_mean_exp
 from skvae.likelihoods import Likelihood
 from skvae.nn import DenseNetwork, ModuleFactory, ModuleNetwork, Network
 from skvae.objectives import Draws, Objective
 from skvae.posteriors import Posterior
 from skvae.priors import Density, Prior, Surroundings
 from skvae.regularizers import Aggregate, Regularizer
-from skvae.training import Batch
+from skvae.tables import Batch
 
 
 class Architecture(NamedTuple):

@@ -21,10 +21,10 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.utils.extmath import svd_flip
 from torch import Tensor
 
-from skvae._compat import infer_dimension
-from skvae._model import Model
+from skvae._sklearn.compat import infer_dimension
 from skvae.likelihoods import Likelihood, WorkingResponse
-from skvae.training import Moments, blocks, weighted_moments
+from skvae.model._model import Model
+from skvae.tables import Moments, blocks, weighted_moments
 
 # Above this many features the covariance is not formed, unless all of its spectrum is asked for.
 _DENSE_FEATURES = 1000

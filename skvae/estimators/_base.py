@@ -16,20 +16,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import validate_data
 
-from skvae import _fitting, _trainer, training
-from skvae._checks import check_sizes
-from skvae._components import COMPONENTS, CORRUPTIONS, allowed, resolve
-from skvae._density import fit_density
-from skvae._estimator import Estimator, check_weight, print_epoch
-from skvae._fitting import Fit
-from skvae._inference import ACCEPTED, FittedModel
-from skvae._model import Architecture, Model
-from skvae._score import latent_moments, latent_report, pool, report_rows
-from skvae._start import Units
-from skvae._step import TERMS
-from skvae._trainer import Plan
+from skvae import training
+from skvae._core.checks import check_sizes
+from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
+from skvae.estimators._components import COMPONENTS, CORRUPTIONS, allowed, resolve
+from skvae.fitting import _fit as _fitting
+from skvae.fitting import _trainer
+from skvae.fitting._fit import Fit
+from skvae.fitting._steps import TERMS
+from skvae.fitting._trainer import Plan
+from skvae.inference._density import fit_density
+from skvae.inference._fitted import ACCEPTED, FittedModel
+from skvae.inference._report import latent_moments, latent_report, pool, report_rows
+from skvae.model._model import Architecture, Model
 from skvae.nn import ACTIVATIONS
 from skvae.schedules import Constant, Schedule
+from skvae.starts._principal import Units
 from skvae.training import Outcome, limit_threads, resolve_device
 
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._model import Model
-from skvae.training import Batch, Rows
+from skvae.model._model import Model
+from skvae.tables import Batch, Rows
 
 # The set-up of the paper's supplement and published program.
 _BATCH_SIZE = 100

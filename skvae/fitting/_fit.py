@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from scipy.special import stdtrit
 
-from skvae._model import Architecture, Model
-from skvae._rbm import write_rbm_start
-from skvae._start import Prepared, Units, prepare, set_inputs, write_start
-from skvae._trainer import Plan, Trainer, plan_work
-from skvae.training import Adam, DivergenceError, Outcome, Rows, pick, resolve_device
+from skvae.fitting._trainer import Plan, Trainer, plan_work
+from skvae.model._model import Architecture, Model
+from skvae.starts._boltzmann import write_rbm_start
+from skvae.starts._principal import Prepared, Units, prepare, set_inputs, write_start
+from skvae.tables import Rows, pick
+from skvae.training import Adam, DivergenceError, Outcome, resolve_device
 
 # Training's type; a test of exact equivalences sets float64.
 TRAINING_DTYPE = torch.float32

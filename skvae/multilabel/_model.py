@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skvae._labels import Labels, prevalence
-from skvae._vjp import bind
+from skvae._core.flat import bind
+from skvae.multilabel._labels import Labels, prevalence
 from skvae.nn import DenseNetwork, draw_glorot
-from skvae.training import Rows, weighted_moments
+from skvae.tables import Rows, weighted_moments
 
 # Least standard deviation that a label is divided by, at a prevalence of about 1 in 400.
 _LABEL_FLOOR = 0.05

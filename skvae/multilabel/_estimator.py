@@ -8,7 +8,7 @@ from typing import Any
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skvae._classifier import BaseMultilabel
+from skvae.multilabel._base import BaseMultilabel
 from skvae.nn import ACTIVATIONS
 
 

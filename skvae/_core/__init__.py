@@ -1,0 +1,1 @@
+"""Mathematics and checks that every floor stands on."""

@@ -1,0 +1,1 @@
+"""Fitting: split, start, race, train, keep."""

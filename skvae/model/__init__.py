@@ -1,0 +1,1 @@
+"""The model: networks and distributions on one flat buffer."""

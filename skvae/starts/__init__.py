@@ -1,0 +1,1 @@
+"""Starts: what the networks are before the first step."""
