@@ -114,5 +114,6 @@ class Masking(Corruption):
         self, inputs: Tensor, mean: Tensor, scale: float, generator: torch.Generator
     ) -> Tensor:
         """Put the means in place of the masked cells."""
-        masked = torch.rand(inputs.shape, generator=generator) < self.share
+        chance = torch.rand(inputs.shape, generator=generator, dtype=torch.float32)
+        masked = chance < self.share
         return torch.where(masked.to(inputs.device), mean, inputs)

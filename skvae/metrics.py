@@ -11,6 +11,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from torch import Tensor
 
 from skvae._core.math import log_mean_exp
+from skvae._core.process import isolated
 from skvae.estimators._base import BaseAutoencoder
 from skvae.inference._report import ACTIVE_VARIANCE
 from skvae.regularizers import aggregate_density
@@ -28,6 +29,7 @@ __all__ = [
 _PAIR_CELLS = 2**22
 
 
+@isolated
 def active_units(
     estimator: BaseAutoencoder, X: Any, *, threshold: float = ACTIVE_VARIANCE
 ) -> np.ndarray:
@@ -85,6 +87,7 @@ class LogLikelihood(NamedTuple):
     effective_sample_size: np.ndarray
 
 
+@isolated
 def log_likelihood(estimator: BaseAutoencoder, X: Any, *, n_draws: int = 5000) -> LogLikelihood:
     """Estimate log p(x) by importance sampling, with what tells whether to believe it [1]_.
 
@@ -166,6 +169,7 @@ class BoundTerms(NamedTuple):
         )
 
 
+@isolated
 def bound_terms(estimator: BaseAutoencoder, X: Any, *, random_state: Any = 0) -> BoundTerms:
     """Take the evidence lower bound apart, with one draw of each row's posterior [1]_ [2]_.
 

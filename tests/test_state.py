@@ -38,6 +38,7 @@ def make(**params):
 
 def digest(estimator, rows=X):
     """A hash of the bits of everything a user can ask of the estimator."""
+    rows = rows / rows.max() if estimator.likelihood == "bernoulli" else rows
     outputs = [
         estimator.transform(rows),
         estimator.score_samples(rows),

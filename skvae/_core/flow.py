@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-
-@contextmanager
-def seeded(generator: torch.Generator) -> Iterator[None]:
-    """Let torch's global generator draw as ``generator`` would, and put it back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.set_rng_state(generator.get_state())
-        yield
-        generator.set_state(torch.get_rng_state())
+from skvae._core.process import seeded
 
 
 class SplineFlow:
@@ -109,5 +101,5 @@ def _build(
 
 @functools.lru_cache(maxsize=16)
 def _kept(thread: int, *settings: Any) -> Any:
-    with torch.random.fork_rng(devices=[]):
+    with seeded(torch.Generator()):
         return _build(*settings)

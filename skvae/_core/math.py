@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._core.process import default_float32, one_thread
+
 LOG_2PI = math.log(2.0 * math.pi)
 
 #: Log-variances live in (-40, 40): a standard deviation from 2e-9 to 5e8 in working units.
@@ -68,7 +70,9 @@ def normal_draws(n_draws: int, n_dims: int, seed: int) -> Tensor:
     if n_dims > torch.quasirandom.SobolEngine.MAXDIM:
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(n_draws, n_dims, generator=generator, dtype=torch.float64)
-    engine = torch.quasirandom.SobolEngine(n_dims, scramble=True, seed=seed)
-    uniform = engine.draw(n_draws, dtype=torch.float64)
-    # The sequence has 30 bits: half a step in from the ends keeps the quantiles finite.
-    return torch.special.ndtri(uniform.clamp(2.0**-31, 1.0 - 2.0**-31))
+    # Scrambling takes all of torch's threads, which no fork survives.
+    with one_thread(), default_float32():
+        engine = torch.quasirandom.SobolEngine(n_dims, scramble=True, seed=seed)
+        uniform = engine.draw(n_draws, dtype=torch.float64)
+        # The sequence has 30 bits: half a step in from the ends keeps the quantiles finite.
+        return torch.special.ndtri(uniform.clamp(2.0**-31, 1.0 - 2.0**-31))

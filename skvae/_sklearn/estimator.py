@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
+import sys
+import sysconfig
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight
+
+# Where libraries are installed.
+_LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 
 
 class Estimator(BaseEstimator):
@@ -26,9 +35,19 @@ class Estimator(BaseEstimator):
         try:
             yield
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            self.__dict__ = before
             raise
+
+    def _end_interrupted(self, best_epoch: int) -> None:
+        """Say which epoch an interrupted fit has kept, and let the interrupt go on.
+
+        It goes no further where the user called fit: there is nothing else to be stopped. A search
+        or a pipeline would go on with the next fit.
+        """
+        message = f"training was interrupted; epoch {best_epoch} is kept."
+        if not fitted_by_user():
+            raise KeyboardInterrupt(f"{type(self).__name__}: {message}")
+        warnings.warn(f"{type(self).__name__}: {message}", ConvergenceWarning, stacklevel=5)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_state_version": self._state_version}
@@ -43,19 +62,47 @@ class Estimator(BaseEstimator):
         super().__setstate__(state)
 
 
+def fitted_by_user() -> bool:
+    """Say whether it is the user's own code that called fit, and no search, pipeline or library.
+
+    What lies between is passed over: this package, and what scikit-learn wraps a method in.
+    """
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if not re.match(r"(skvae|sklearn\.base|sklearn\.utils|contextlib|functools)\b", module):
+            return not frame.f_code.co_filename.startswith(_LIBRARIES)
+        frame = frame.f_back
+    return True
+
+
 def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, np.ndarray]:
     """Give the weights that are positive, and where they are.
+
+    Weights beyond 2^52, or below 2^-52, come back over a power of two: of the former none is one
+    of few rows any more, of the latter the ratio alone counts.
 
     Raises
     ------
     ValueError
-        If a weight is negative, or fewer than ``n_least`` are positive.
+        If a weight is negative or not finite, if their sum is beyond float64, or if fewer than
+        ``n_least`` are positive.
     """
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError(
             f"sample_weight must not be negative. Got a least weight of {weight.min():g}."
         )
+    with np.errstate(over="ignore"):
+        mean = float(weight.mean())
+    if not np.isfinite(mean):
+        raise ValueError(
+            f"sample_weight adds up to more than float64 holds. Got weights up to "
+            f"{weight.max():g}. Divide them by a constant."
+        )
+    if mean > 0.0 and not 2.0**-52 <= mean <= 2.0**52:
+        edge = math.copysign(52.0, math.log2(mean))
+        weight = np.ldexp(weight, round(edge - math.log2(mean)))
     positive = weight > 0
     n_positive = int(positive.sum())
     if n_positive < n_least:

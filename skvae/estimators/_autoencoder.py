@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
+from skvae._core.process import isolated
 from skvae._sklearn.docs import with_shared_docs
 from skvae.corruptions import Corruption
 from skvae.estimators._base import BaseAutoencoder
@@ -238,6 +239,7 @@ class Autoencoder(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
+    @isolated
     def encode(self, X: Any) -> np.ndarray:
         """Give each row's point z(x), in the units of ``decode``.
 
@@ -253,6 +255,7 @@ class Autoencoder(BaseAutoencoder):
         """
         return self._moments_of(self._check_rows(X))[0]
 
+    @isolated
     def score_samples(self, X: Any) -> np.ndarray:
         """Give log p(x|z(x)) of each row: how well it is reconstructed, under the likelihood.
 

@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.base import _fit_context, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -18,6 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from skvae import training
 from skvae._core.checks import check_sizes
+from skvae._core.process import isolated
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
 from skvae.estimators._components import COMPONENTS, CORRUPTIONS, allowed, resolve
 from skvae.fitting import _fit as _fitting
@@ -26,7 +26,7 @@ from skvae.fitting._fit import Fit
 from skvae.fitting._steps import TERMS
 from skvae.fitting._trainer import Plan
 from skvae.inference._density import fit_density
-from skvae.inference._fitted import ACCEPTED, FittedModel
+from skvae.inference._fitted import ACCEPTED, FittedModel, as_tensor, check_domain
 from skvae.inference._report import latent_moments, latent_report, pool, report_rows
 from skvae.model._model import Architecture, Model
 from skvae.nn import ACTIVATIONS
@@ -75,6 +75,7 @@ class BaseAutoencoder(FittedModel, Estimator):
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @isolated
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to X.
 
@@ -97,6 +98,11 @@ class BaseAutoencoder(FittedModel, Estimator):
         ValueError
             If a parameter or X is outside its domain, or training diverges. What was fitted
             before is then still there.
+        KeyboardInterrupt
+            If training is interrupted before there is an epoch to keep, or within a search or a
+            pipeline. Where the user calls ``fit``, the best epoch is kept with a warning.
+        MemoryError
+            If there is no memory for a step.
         """
         with self._restored_on_failure():
             resume = self.warm_start and hasattr(self, "_parameters")
@@ -121,6 +127,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @isolated
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Go through X once, from where the model stands, at a constant learning rate.
 
@@ -152,7 +159,9 @@ class BaseAutoencoder(FittedModel, Estimator):
                     weight,
                     architecture,
                     min(X.shape) if self.n_components is None else self.n_components,
-                    self._plan(X.shape[1], None if first else self.history_["beta"][-1]),
+                    self._plan(
+                        X.shape[1], None if first or not self.n_iter_ else self.history_["beta"][-1]
+                    ),
                     self._seed if first else self._seed + self.n_iter_,
                     None if first else self._resumed(architecture),
                     None if first else self._optimizer,
@@ -162,6 +171,10 @@ class BaseAutoencoder(FittedModel, Estimator):
             self._fit_density(X, weight)
         self._warn_skipped(fit.outcome.n_skipped)
         return self
+
+    def _last_beta(self) -> float | None:
+        """Beta of the last epoch, if there was one."""
+        return self.history_["beta"][-1] if self.history_["beta"] else None
 
     def _fit_density(self, X: Any, weight: np.ndarray | None) -> None:
         self.__dict__.pop("latent_density_", None)
@@ -181,10 +194,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         components = {
             name: resolve(self._choice(name), aliases) for name, (aliases, _) in COMPONENTS.items()
         }
-        values = X.data if sparse.issparse(X) else X
-        # The zeros of a sparse X are not among its data.
-        edge = {"initial": 0.0} if sparse.issparse(X) else {}
-        components["likelihood"].check_targets(float(values.min(**edge)), float(values.max(**edge)))
+        check_domain(components["likelihood"], X)
         architecture = Architecture(
             n_features=X.shape[1],
             n_components=0,
@@ -272,8 +282,9 @@ class BaseAutoencoder(FittedModel, Estimator):
         work = self._work(Architecture(**fitted), np.empty((256, self.n_features_in_)))
         device = resolve_device(self.device, work)
         generator = torch.Generator()
-        model = Model(Architecture(**fitted), _fitting.TRAINING_DTYPE, device, generator)
-        model.flat.values.copy_(torch.from_numpy(self._parameters))
+        values = as_tensor(self._parameters)
+        model = Model(Architecture(**fitted), values.dtype, device, generator)
+        model.flat.values.copy_(values)
         return self._with_constants(model), Units(**self._units)
 
     # -------------------------------------------------------------- publish
@@ -337,7 +348,7 @@ class BaseAutoencoder(FittedModel, Estimator):
     def _warn(self, outcome: Outcome) -> None:
         warn = functools.partial(_warn_of_convergence, self)
         if outcome.interrupted:
-            warn(f"training was interrupted; epoch {outcome.best_epoch} is kept.")
+            self._end_interrupted(outcome.best_epoch)
         elif outcome.still_rising:
             warn(
                 f"the held-out value still rose by more than tol={self.tol:g} a feature when "

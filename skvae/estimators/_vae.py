@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from skvae._core.math import log_mean_exp
+from skvae._core.process import isolated
 from skvae._sklearn.docs import with_shared_docs
 from skvae.estimators._base import BaseAutoencoder
 from skvae.estimators._components import COMPONENTS, allowed
@@ -256,6 +257,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
+    @isolated
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Give the mean and standard deviation of each row's posterior q(z|x).
 
@@ -271,6 +273,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         """
         return self._moments_of(self._check_rows(X))
 
+    @isolated
     def score_samples(self, X: Any, *, n_draws: int = 100) -> np.ndarray:
         """Estimate log p(x) of each row by importance sampling from its posterior [1]_.
 

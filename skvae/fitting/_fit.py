@@ -12,7 +12,14 @@ from scipy.special import stdtrit
 from skvae.fitting._trainer import Plan, Trainer, plan_work
 from skvae.model._model import Architecture, Model
 from skvae.starts._boltzmann import write_rbm_start
-from skvae.starts._principal import Prepared, Units, prepare, set_inputs, write_start
+from skvae.starts._principal import (
+    Prepared,
+    Units,
+    prepare,
+    prepare_stream,
+    set_inputs,
+    write_start,
+)
 from skvae.tables import Rows, pick
 from skvae.training import Adam, DivergenceError, Outcome, resolve_device
 
@@ -50,11 +57,12 @@ def split(
     return np.sort(order[n_held:]), np.sort(order[:n_held])
 
 
-def build(architecture: Architecture, units: Units, device: torch.device | str, seed: int) -> Model:
+def build(architecture: Architecture, prepared: Prepared, device: torch.device, seed: int) -> Model:
     """Build a model for training, with its units but not started."""
     generator = torch.Generator().manual_seed(seed)
-    model = Model(architecture, TRAINING_DTYPE, device, generator)
-    set_inputs(model, units)
+    double = prepared.needs_double and device.type != "mps"  # which has no float64
+    model = Model(architecture, torch.float64 if double else TRAINING_DTYPE, device, generator)
+    set_inputs(model, prepared.units)
     return model
 
 
@@ -114,7 +122,7 @@ def fit_model(
         units = prepared.units
         architecture = architecture._replace(n_components=prepared.n_components)
         work = plan_work(plan, architecture, len(kept))
-        model = build(architecture, units, resolve_device(plan.device, work), seed)
+        model = build(architecture, prepared, resolve_device(plan.device, work), seed)
 
     def rows(index: np.ndarray) -> Rows:
         return make_rows(model, *part(index), units)
@@ -125,10 +133,11 @@ def fit_model(
         trainer, moved = start_model(trainer, prepared, seed)
         model, architecture = trainer.model, trainer.model.architecture
     # With too few rows to hold any out, nothing could justify leaving the start.
-    unjudged = not moved and held is None and fraction is not None
-    stay = unjudged or trainer.interrupted
+    stay = not moved and held is None and fraction is not None
     first = None if held is None else trainer.held_out_bounds()
     outcome = trainer.run(plan.schedule._replace(max_iter=0) if stay else plan.schedule)
+    if outcome.interrupted and not (outcome.terms and (outcome.best_epoch or not moved)):
+        raise KeyboardInterrupt  # nothing was learned
     if prepared is not None and not moved and first is not None and not gained(trainer, first):
         # PCA itself is best: nothing is left to hold out rows for.
         outcome = outcome._replace(best_epoch=0)
@@ -182,7 +191,7 @@ def start_model(trainer: Trainer, prepared: Prepared, seed: int) -> tuple[Traine
         rival = trainer
         if start is not full:
             shape = architecture._replace(linear_path=start is not None)
-            model = build(shape, prepared.units, device, seed)
+            model = build(shape, prepared, device, seed)
             rival = Trainer(model, trainer.rows, trainer.held_out, trainer.plan, seed)
         write_start(rival.model, prepared, start, trainer.rows.draw, seed)
         try:
@@ -194,9 +203,8 @@ def start_model(trainer: Trainer, prepared: Prepared, seed: int) -> tuple[Traine
         if max(outcome.scores) > score:
             best, score = rival, max(outcome.scores)
             moved = start is not full or outcome.best_epoch > 0
-        if rival.interrupted:
-            best.interrupted = True
-            break
+        if outcome.interrupted:  # nobody has won yet
+            raise KeyboardInterrupt
     return best, moved
 
 
@@ -239,10 +247,10 @@ def one_pass(
     fit : Fit
     """
     if resume is None:
-        prepared = prepare(X, weight, architecture.likelihood, n_components)
+        prepared = prepare_stream(X, weight, architecture.likelihood, n_components)
         architecture = architecture._replace(n_components=prepared.n_components)
         work = plan_work(plan, architecture, X.shape[0])
-        model = build(architecture, prepared.units, resolve_device(plan.device, work), seed)
+        model = build(architecture, prepared, resolve_device(plan.device, work), seed)
         units = prepared.units
     else:
         model, units = resume
@@ -253,4 +261,7 @@ def one_pass(
     for name, value in (optimizer or {}).items():
         trainer.adam.state[name].copy_(torch.from_numpy(value))
     schedule = plan.schedule._replace(max_iter=1, annealed=False, n_before=n_before)
-    return Fit(model, architecture, units, trainer.run(schedule), trainer.adam)
+    outcome = trainer.run(schedule)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    return Fit(model, architecture, units, outcome, trainer.adam)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._core.process import seeded
 from skvae.model._model import Model
 from skvae.objectives import written_latent
 from skvae.tables import Batch
@@ -56,6 +58,7 @@ class ComposedStep:
         self.autocast = torch.autocast(
             device, torch.bfloat16, enabled=bfloat16, cache_enabled=False
         )
+        self.draws = any(network.draws for network in model.networks)
 
     def __call__(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
         """Write the gradient of the loss to the flat buffer and return the terms, (5,)."""
@@ -65,7 +68,7 @@ class ComposedStep:
             return (values if weight is None else values * weight).mean()
 
         model.flat.grads.zero_()
-        with torch.enable_grad():
+        with torch.enable_grad(), seeded(self.generator) if self.draws else nullcontext():
             with self.autocast:
                 draws = model.draws(batch, eps)
                 regularization = model.regularization(draws, batch, self.generator)

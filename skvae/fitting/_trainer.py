@@ -78,7 +78,6 @@ class Trainer:
         bfloat16 = plan.bfloat16 and rows.device.type != "cpu"
         self.step = build_step(model, plan.penalty / rows.count, parts, self.generator, bfloat16)
         self.adam = Adam(model.flat)
-        self.interrupted = False
         self.n_draws = model.objective.n_draws
         # Log-densities in X's units are those in working units less this.
         self.log_jacobian = rows.n_features * math.log(rows.scale)
@@ -106,7 +105,8 @@ class Trainer:
     def noise(self, draws: int, rows: int) -> Tensor:
         """Draw standard normal noise of shape (draws, rows, n_components)."""
         shape = (draws, rows, self.model.n_components)
-        return torch.randn(shape, generator=self.generator).to(self.rows.device, self.rows.dtype)
+        noise = torch.randn(shape, generator=self.generator, dtype=torch.float32)
+        return noise.to(self.rows.device, self.rows.dtype)
 
     def epoch(
         self, n_done: int, rate: Callable[[int], float]
@@ -203,13 +203,12 @@ class Trainer:
                 self.n_steps,
                 report,
             )
-        self.interrupted = self.interrupted or outcome.interrupted
         terms = [
             [loss + self.log_jacobian, log_p - self.log_jacobian, *others]
             for loss, log_p, *others in outcome.terms
         ]
         scores = [score - self.log_jacobian for score in outcome.scores]
-        return outcome._replace(terms=terms, scores=scores, interrupted=self.interrupted)
+        return outcome._replace(terms=terms, scores=scores)
 
 
 def resolve_batch_size(batch_size: int | str, n_samples: int, architecture: Architecture) -> int:

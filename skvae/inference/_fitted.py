@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state, check_scalar
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae._core.math import normal_draws
+from skvae._core.process import isolated
+from skvae._sklearn.estimator import check_weight
 from skvae.fitting._fit import make_rows
 from skvae.inference._density import draw_latents
+from skvae.likelihoods import Likelihood
 from skvae.model._model import Architecture, Model
 from skvae.starts._principal import Units, set_inputs
 from skvae.tables import Batch
@@ -28,12 +32,22 @@ ACCEPTED: dict[str, Any] = {"accept_sparse": "csr", "dtype": _FLOATS}
 TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
-def as_tensor(array: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+def as_tensor(array: np.ndarray, dtype: torch.dtype | None = None) -> torch.Tensor:
     """Fitted parameters as a tensor, where they lie if the type is theirs.
 
     A pickle that joblib maps into memory is read-only, which torch does not know.
     """
     return torch.from_numpy(array if array.flags.writeable else array.copy()).to(dtype)
+
+
+def check_domain(likelihood: Likelihood, X: Any) -> None:
+    """Raise ValueError where checked rows, dense or sparse, are outside a likelihood's domain."""
+    if not likelihood.has_domain:
+        return
+    values = X.data if sparse.issparse(X) else X
+    # The zeros of a sparse X are not among its data.
+    edge = {"initial": 0.0} if sparse.issparse(X) else {}
+    likelihood.check_targets(float(values.min(**edge)), float(values.max(**edge)))
 
 
 class Rowwise:
@@ -78,7 +92,9 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _check_rows(self, X: Any) -> Any:
         check_is_fitted(self)
-        return validate_data(self, X, reset=False, **ACCEPTED)
+        X = validate_data(self, X, reset=False, **ACCEPTED)
+        check_domain(self.likelihood_, X)
+        return X
 
     def _blocks(self, X: Any, width: int) -> Iterator[tuple[Model, Any]]:
         """Yield the model, in X's dtype, and blocks of checked rows, each at most so many cells."""
@@ -159,6 +175,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         both = self._encoded(X, moments)[..., self._order]
         return both[:, 0], both[:, 1]
 
+    @isolated
     def transform(self, X: Any) -> np.ndarray:
         """Map X to the latent space.
 
@@ -187,6 +204,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         std = np.sqrt(self.explained_variance_)
         return np.divide(self._effect, std, out=np.zeros_like(std), where=std > 0)
 
+    @isolated
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Map latent coordinates back to X's space: the mean of p(x|z).
 
@@ -233,6 +251,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             X[rows] = working.numpy() * latents.dtype.type(units.scale) + shift
         return X
 
+    @isolated
     def decode(self, Z: Any) -> np.ndarray:
         """Give E[x|z] for latents as ``encode`` has them, in units other than ``transform``'s.
 
@@ -248,6 +267,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return self._decoded(self._check_latents(Z), _mean)
 
+    @isolated
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Give the mean of ``score_samples``: what a grid search maximises, as for PCA.
 
@@ -266,10 +286,12 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             Mean log-density of a row, in nats.
         """
         values = self.score_samples(X)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, values)
-        return float(np.average(values, weights=sample_weight))
+        if sample_weight is None:
+            return float(np.average(values))
+        weight, positive = check_weight(sample_weight, values, 1)
+        return float(np.average(values[positive], weights=weight))
 
+    @isolated
     def sample(
         self, n_samples: int = 1, *, random_state: Any = None, observation_noise: bool = True
     ) -> np.ndarray:

@@ -88,7 +88,9 @@ def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.nda
         Weighted means over the rows, and under "count" the rows they stand for. Latents are in the
         model's order. "kl" is there where it is a sum over the latents.
     """
-    weight = torch.ones(len(batch.inputs)).double() if batch.weight is None else batch.weight
+    weight = (
+        torch.ones(len(batch.inputs), dtype=torch.float64) if batch.weight is None else batch.weight
+    )
     weight = weight / weight.sum()
     q = model.encode(batch.inputs)
     kl = closed_form_kl(q, model.prior_density())
@@ -96,7 +98,7 @@ def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.nda
     few = torch.from_numpy(_spread(len(weight), n_few))
     jacobian, squares, variance = _decoder_moments(model, q.mean[few], weight[few], scale)
     moments = {
-        "count": torch.tensor(float(len(weight))),
+        "count": torch.tensor(float(len(weight)), dtype=torch.float32),
         "variance": weight @ q.variance,
         "mean": weight @ q.mean,
         "mean_square": weight @ q.mean.square(),

@@ -47,6 +47,9 @@ class Likelihood(BaseEstimator):
     #: Whether X is in [0, 1] and the raw output its logit.
     of_probabilities = False
 
+    #: Whether X may be outside the domain.
+    has_domain = False
+
     def n_raw(self, n_features: int) -> int:
         """Width of the decoder's output; its first ``n_features`` columns are the location."""
         return n_features

@@ -39,6 +39,7 @@ class Bernoulli(Likelihood):
     """
 
     of_probabilities = True
+    has_domain = True
 
     def check_targets(self, minimum: float, maximum: float) -> None:
         """Raise ValueError where X leaves [0, 1]."""

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae import training
 from skvae._core.checks import check_sizes
+from skvae._core.process import isolated
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
 from skvae.inference._fitted import ACCEPTED, BLOCK_CELLS, TORCH_DTYPES, Rowwise, as_tensor
 from skvae.multilabel import _fit as _canonical
@@ -127,7 +128,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     def _warn(self, outcome: Outcome) -> None:
         if outcome.interrupted:
-            self._warn_of(f"training was interrupted; epoch {outcome.best_epoch} is kept.")
+            self._end_interrupted(outcome.best_epoch)
         elif outcome.still_rising:
             self._warn_of(
                 f"the held-out F1 still rose by more than tol={self.tol:g} when "
@@ -170,6 +171,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             results.append((model.decoder.evaluate(output) if decode else output).numpy())
         return results.array
 
+    @isolated
     def transform(self, X: Any) -> np.ndarray:
         """Map rows to the latent space that they share with label sets: Fx(x).
 
@@ -186,6 +188,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return self._evaluate(X, decode=False)
 
     @torch.no_grad()
+    @isolated
     def encode_labels(self, Y: Any) -> np.ndarray:
         """Map label sets to the latent space that they share with rows: Fe(y).
 
@@ -206,6 +209,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         present, absent = indicators(torch.from_numpy(values), model.flat.values)
         return model.label_encoder.evaluate(model.filled(present, absent)).numpy()
 
+    @isolated
     def decision_function(self, X: Any) -> np.ndarray:
         """Give how far each label's score is above its threshold: what is positive is predicted.
 
@@ -226,6 +230,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             return raw - np.asarray(self._cut).astype(raw.dtype)
         return raw[:, 1] - raw[:, 0] if raw.shape[1] == 2 else raw
 
+    @isolated
     def predict_proba(self, X: Any) -> np.ndarray:
         """Give the probability of each label.
 
@@ -243,6 +248,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         raw = self._evaluate(X, decode=True)
         return expit(raw) if self.multilabel_ else softmax(raw, axis=1)
 
+    @isolated
     def predict(self, X: Any) -> Any:
         """Predict labels.
 

@@ -8,6 +8,7 @@ from typing import Any
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skvae._core.process import isolated
 from skvae.multilabel._base import BaseMultilabel
 from skvae.nn import ACTIVATIONS
 
@@ -216,6 +217,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @isolated
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CanonicalCorrelatedAutoencoder:
         """Fit the model to rows and their labels.
 

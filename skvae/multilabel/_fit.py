@@ -384,6 +384,11 @@ def fit_model(
     -------
     fit : Fit
         Its threshold is one of raw scores.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If training was interrupted before there was an epoch to keep.
     """
     seed = int(random_state.randint(2**31 - 1))
     tuned = None if labels.exclusive or not isinstance(plan.threshold, str) else plan.threshold
@@ -399,16 +404,19 @@ def fit_model(
             folds, units = builder.folds(parts)
             evaluate = folds.evaluate if plan.early_stopping else None
             first = run(folds, folds.state, evaluate, schedule, plan)
+            if first.interrupted and (len(parts) > 1 or not first.best_epoch):
+                raise KeyboardInterrupt  # nothing was learned that could be kept
             threshold = threshold if tuned is None else folds.threshold(tuned)
             if len(parts) == 1:
                 return Fit(folds.trainers[0].model, units, first, threshold)
             schedule = schedule._replace(n_epochs=max(first.best_epoch, 1))
         trainer, units = builder.trainer(None)
         outcome = run(trainer, [trainer.model.flat.values], None, schedule, plan)
+        if outcome.interrupted and not outcome.best_epoch:
+            raise KeyboardInterrupt
     if first is not None:
         outcome = outcome._replace(
             scores=first.scores,
-            interrupted=first.interrupted or outcome.interrupted,
             still_rising=first.still_rising,
         )
     return Fit(trainer.model, units, outcome, threshold)

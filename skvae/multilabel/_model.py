@@ -119,7 +119,7 @@ class Model:
     def penalty(self) -> Tensor:
         """Half the squared weights of the nonlinear paths."""
         weights = (w for network in self.networks for w, _ in network.weights)
-        return 0.5 * sum((w.square().sum() for w in weights), torch.zeros(()))
+        return 0.5 * sum((w.square().sum() for w in weights), torch.zeros((), dtype=torch.float32))
 
 
 def indicators(values: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

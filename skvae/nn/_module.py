@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from skvae._core.flow import seeded
+from skvae._core.process import seeded
 from skvae.nn._network import Network
 
 ModuleFactory = Callable[[int, int], nn.Module]
@@ -64,12 +65,22 @@ class ModuleNetwork(Network):
     def _check_shape(self, factory: ModuleFactory, n_in: int, n_out: int) -> None:
         self.module.eval()
         with torch.no_grad():
-            shape = tuple(self.module(torch.zeros(2, n_in)).shape)
+            shape = tuple(self.module(torch.zeros(2, n_in, dtype=torch.float32)).shape)
         if shape != (2, n_out):
             raise ValueError(
                 f"The network factory {factory!r} must return a module that maps (rows, {n_in}) "
                 f"to (rows, {n_out}). For 2 rows it gave the shape {shape}."
             )
+
+    @property
+    def draws(self) -> bool:
+        """Whether the module draws in training, as dropout does, by torch's global generator."""
+        rows = torch.zeros(2, self.n_in, dtype=self.gate.dtype, device=self.gate.device)
+        copied = copy.deepcopy(self.module).train()
+        with torch.no_grad(), seeded(torch.Generator()):
+            before = torch.get_rng_state()
+            copied(rows)
+            return not torch.equal(before, torch.get_rng_state())
 
     @property
     def linear(self) -> Tensor:

@@ -66,6 +66,11 @@ class Network:
         """What is kept beside the parameters, such as running means."""
         return {}
 
+    @property
+    def draws(self) -> bool:
+        """Whether training draws numbers by torch's global generator."""
+        return False
+
     def train(self, mode: bool) -> None:
         """Go to training or evaluation."""
 

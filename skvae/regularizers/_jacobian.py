@@ -43,7 +43,7 @@ def squared_jacobian_norm(
         x = x if x.requires_grad else x.detach().requires_grad_()
         y = function(x)
         if n_projections is None:
-            vectors = torch.eye(y.shape[1]).expand(len(y), -1, -1).unbind(1)
+            vectors = torch.eye(y.shape[1], dtype=torch.float32).expand(len(y), -1, -1).unbind(1)
         else:
             signs = torch.randint(2, (n_projections, *y.shape), generator=generator)
             vectors = (signs * 2.0 - 1.0).unbind(0)

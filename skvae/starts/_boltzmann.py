@@ -94,7 +94,8 @@ def train_machine(
 ) -> Machine:
     """Train one machine on what those ``below`` make of the rows."""
     like = rows.take(torch.zeros(1, dtype=torch.int64)).inputs
-    weight = _SCALE * torch.randn(n_hidden, n_visible, generator=generator).to(like)
+    shape = (n_hidden, n_visible)
+    weight = _SCALE * torch.randn(shape, generator=generator, dtype=torch.float32).to(like)
     machine = Machine(weight, like.new_zeros(n_visible), like.new_zeros(n_hidden), linear)
     velocities = [torch.zeros_like(t) for t in machine[:3]]
     rate = _LINEAR_RATE if linear else _RATE

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy import sparse
-from scipy.linalg import eigh
+from scipy.linalg import LinAlgError, cholesky, eigh, lapack
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.utils.extmath import svd_flip
 from torch import Tensor
@@ -31,6 +31,9 @@ _DENSE_FEATURES = 1000
 
 # Least noise, over the mean variance: below, float32 residuals are rounding.
 _NOISE_FLOOR = 1e-12
+
+# Ratio of the features' spreads from which on small eigenvalues need an accuracy of their own.
+_GRADED = 1e5
 
 
 class Spectrum(NamedTuple):
@@ -50,6 +53,8 @@ class Spectrum(NamedTuple):
         Number of rows, or the total weight where that is larger.
     n_directions : int
         min(n_samples, n_features): what PCA counts its discarded eigenvalues by.
+    rest : float or None
+        Sum of the eigenvalues beyond these, where it is known better than by the difference.
     """
 
     eigenvalues: np.ndarray
@@ -58,6 +63,22 @@ class Spectrum(NamedTuple):
     total_variance: float
     n_samples: float
     n_directions: int
+    rest: float | None = None
+
+    def over(self, factor: float) -> Spectrum:
+        """Give the spectrum of residuals divided by ``factor``."""
+        square = factor**2
+        return self._replace(
+            eigenvalues=self.eigenvalues / square,
+            total_variance=self.total_variance / square,
+            rest=None if self.rest is None else self.rest / square,
+        )
+
+    def discarded(self, n_kept: int) -> float:
+        """Sum of all eigenvalues but the first ``n_kept``."""
+        if self.rest is not None:
+            return float(self.eigenvalues[n_kept:].sum()) + self.rest
+        return max(self.total_variance - self.eigenvalues[:n_kept].sum(), 0.0)
 
 
 def principal_spectrum(
@@ -96,17 +117,19 @@ def principal_spectrum(
     root_weight = np.ones(n_samples) if weight is None else np.sqrt(weight)
     total = float((moments.variance * factor**2).sum() * moments.total_weight / divisor)
     few = None if n_components is None else min(n_components, n_directions)
+    is_graded = False
     if total == 0.0:
         values, vectors = np.zeros(0), np.zeros((n_features, 0))
     elif n_features <= _DENSE_FEATURES or (few is None and n_features <= n_samples):
-        values, vectors = _by_covariance(X, root_weight, shift, factor)
+        values, vectors, is_graded = _by_covariance(X, root_weight, shift, factor)
     elif not sparse.issparse(X) and (few is None or n_samples <= _DENSE_FEATURES):
         values, vectors = _by_gram(X, root_weight, shift, factor)
     else:
         few = min(few or n_directions, min(X.shape) - 1)
         values, vectors = _by_lanczos(X, root_weight, shift, factor, few)
     values = values / divisor
-    kept = values > max(X.shape) * np.finfo(np.float64).eps * max(values.max(initial=0.0), 1e-300)
+    rounding = 0.0 if is_graded else max(X.shape) * np.finfo(np.float64).eps
+    kept = values > rounding * max(values.max(initial=0.0), 1e-300)
     order = np.argsort(-values[kept], kind="stable")[:few]
     vectors = vectors[:, kept][:, order]
     if len(order):
@@ -116,7 +139,8 @@ def principal_spectrum(
     rank = int(kept.sum())
     if len(values) < n_directions and kept.all():
         rank = min(round(count) - 1, n_features)
-    return Spectrum(values[kept][order], vectors, rank, total, count, n_directions)
+    rest = float(np.sort(values)[: -len(order)].sum()) if is_graded else None
+    return Spectrum(values[kept][order], vectors, rank, total, count, n_directions, rest)
 
 
 def _whitened(X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray) -> Any:
@@ -126,9 +150,33 @@ def _whitened(X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.nda
 
 def _by_covariance(
     X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Eigenpairs, and whether the small ones are as accurate as the large ones."""
     scatter = sum(r.T @ r for _, r in _whitened(X, root_weight, shift, factor))
-    return eigh(scatter)
+    pairs = _graded_eigenpairs(scatter)
+    return (*eigh(scatter), False) if pairs is None else (*pairs, True)
+
+
+def _graded_eigenpairs(scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Eigenpairs of a scatter matrix whose features differ by orders of magnitude.
+
+    ``eigh`` is accurate to the largest eigenvalue's rounding, in which the features in small units
+    drown. With D the features' norms and C = LL' their correlations, the singular values of L'D are
+    the roots of the eigenvalues, and one-sided Jacobi rotations find each to its own rounding
+    (Demmel and Veselic 1992). None where the features are of one order, or C is singular.
+    """
+    norms = np.sqrt(np.diag(scatter))
+    if norms.min() == 0.0 or norms.max() < _GRADED * norms.min():
+        return None
+    try:
+        lower = cholesky(scatter / np.outer(norms, norms), lower=True)
+    except LinAlgError:
+        return None
+    if np.diag(lower).min() ** 2 < len(scatter) * np.finfo(np.float64).eps:
+        return None
+    # joba=0: the columns may be of any scale; jobu=3: no left vectors.
+    singular, _, vectors, work, _, info = lapack.dgejsv(lower.T * norms, joba=0, jobu=3, jobp=0)
+    return None if info else (np.square(singular * (work[0] / work[1])), vectors)
 
 
 def _by_gram(
@@ -215,8 +263,7 @@ def principal_start(
     n_started = min(n_components, rank)
     if noise_variance is None:
         n_kept = min(n_components, max(rank - 1, 0))
-        rest = max(spectrum.total_variance - values[:n_kept].sum(), 0.0)
-        noise_variance = rest / max(spectrum.n_directions - n_kept, 1)
+        noise_variance = spectrum.discarded(n_kept) / max(spectrum.n_directions - n_kept, 1)
         if n_components >= rank:
             noise_variance *= 0.5
         noise_variance = max(noise_variance, _NOISE_FLOOR)
@@ -250,12 +297,16 @@ class Units(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """All that a model starts from: units, the likelihood's response, the PCA solution."""
+    """All that a model starts from: units, the likelihood's response, the PCA solution.
+
+    Where ``needs_double``, the noise is below what float32 tells apart beside the largest features.
+    """
 
     units: Units
     response: WorkingResponse
     spectrum: Spectrum
     n_components: int
+    needs_double: bool = False
 
     def start(self, n_started: int | None = None) -> PrincipalStart:
         """Solve for the leading ``n_started`` latents, by default for all."""
@@ -293,6 +344,16 @@ def prepare(
     centre, factor = moments.mean, 1.0 / (scale * response.root)
     spectrum = principal_spectrum(X, weight, moments, centre, factor, wanted)
     k = resolve_n_components(n_components, spectrum)
+    needs_double = False
+    if response.noise_variance is None and spectrum.total_variance > 0.0:
+        noise = principal_start(spectrum, k, None).noise_variance
+        needs_double = noise <= _NOISE_FLOOR
+    if needs_double:
+        # Units half way between the largest features and the noise keep both within bounds.
+        left = spectrum.discarded(k) / max(spectrum.n_directions - k, 1)
+        shrunk = max(left, _NOISE_FLOOR**2) ** 0.25
+        scale, mean, spectrum = scale * shrunk, mean / shrunk, spectrum.over(shrunk)
+        response = likelihood.working_response(mean)
     units = Units(
         mean=moments.mean,
         total_variance=float(moments.variance.sum() * count / (count - 1.0)),
@@ -301,7 +362,32 @@ def prepare(
         input_shift=mean if mean.any() else None,
         input_scale=likelihood.input_scale(np.sqrt(moments.variance) / scale),
     )
-    return Prepared(units, response, spectrum, k)
+    return Prepared(units, response, spectrum, k, needs_double)
+
+
+def prepare_stream(
+    X: Any, weight: np.ndarray | None, likelihood: Likelihood, n_components: Any
+) -> Prepared:
+    """Prepare for the first rows of a stream, whose units later rows have to do with.
+
+    A feature that is constant so far may vary later: it enters in the table's own units.
+
+    Raises
+    ------
+    ValueError
+        If no feature varies, so that there are no units to take.
+    """
+    prepared = prepare(X, weight, likelihood, n_components)
+    scale = prepared.units.input_scale
+    if scale is None or scale.all():
+        return prepared
+    if not scale.any():
+        raise ValueError(
+            f"No feature varies over the {X.shape[0]} rows of the first call of partial_fit, from "
+            f"which the units of all later ones are taken. Call it with rows that differ first."
+        )
+    units = prepared.units._replace(input_scale=np.where(scale > 0, scale, 1.0))
+    return prepared._replace(units=units)
 
 
 def write_start(

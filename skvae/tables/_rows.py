@@ -22,6 +22,9 @@ _RESIDENT_CELLS = 2**26
 _SHUFFLED_CELLS = 2**23
 _SHUFFLED_RUNS = 64
 
+# Below, squares lose digits to underflow.
+_LEAST_VARIANCE = 1e-300
+
 # Cells that a core's cache holds: 512 KiB of float64.
 _CACHED_CELLS = 2**16
 
@@ -83,7 +86,7 @@ def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
     Raises
     ------
     ValueError
-        If the spread of X is beyond float64.
+        If the square of the spread of X is beyond float64, or below.
     """
     n_samples = X.shape[0]
     total = float(n_samples if weight is None else weight.sum())
@@ -100,9 +103,20 @@ def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
             f"{int(np.argmin(np.isfinite(variance)))} has a variance that is not finite. "
             f"Divide X by a constant, or scale it with StandardScaler."
         )
+    if variance.max() < _LEAST_VARIANCE and _varies(X):
+        raise ValueError(
+            f"X spreads by less than float64 can square: the largest variance of a feature is "
+            f"{variance.max():g}. Multiply X by a constant, or scale it with StandardScaler."
+        )
     eps = np.finfo(np.float64).eps
     rounding = n_samples * eps * variance + (n_samples * mean * eps) ** 2
     return Moments(mean, np.where(variance <= rounding, 0.0, variance), total)
+
+
+def _varies(X: Any) -> bool:
+    """Say whether any two rows differ."""
+    first = next(blocks(X))[1][0]
+    return any((block != first).any() for _, block in blocks(X))
 
 
 class Picked:

@@ -132,13 +132,15 @@ class Adam:
         """
         if not math.isfinite(norm):
             self.n_skipped += 1.0
-            return torch.ones(()), None
+            return torch.ones((), dtype=torch.float32), None
         _, count, typical_norm = self.arrays
         typical = float(typical_norm) or norm
         clipped = min(norm, typical * _CLIP)
         typical_norm[()] = typical + _MIX * (clipped - typical)
         count[()] += 1.0
-        return None, torch.tensor(norm / clipped) if norm > clipped else None
+        if norm <= clipped:
+            return None, None
+        return None, torch.tensor(norm / clipped, dtype=torch.float32)
 
     def _judge_tensor(self, norm: Tensor) -> tuple[Tensor, Tensor]:
         """The same on a device, with no number read back."""

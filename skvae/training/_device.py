@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from joblib.parallel import get_active_backend
-from threadpoolctl import ThreadpoolController
+
+from skvae._core.process import is_forked, one_thread
 
 # Multiply-adds of a step's share on each thread: below, threads cost more than they bring.
 _PART_WORK = 2e7
@@ -49,7 +48,8 @@ def resolve_device(device: str, work: float) -> torch.device:
     """
     if device == "auto":
         in_worker = get_active_backend()[0].nesting_level > 0
-        use_gpu = work >= _GPU_WORK and not in_worker and torch.cuda.is_available()
+        alone = not in_worker and not is_forked()  # CUDA does not survive a fork
+        use_gpu = work >= _GPU_WORK and alone and torch.cuda.is_available()
         return torch.device("cuda" if use_gpu else "cpu")
     names = available_devices()
     if device not in names:
@@ -60,45 +60,12 @@ def resolve_device(device: str, work: float) -> torch.device:
     return torch.device(device)
 
 
-@functools.cache
-def _controller() -> Any:
-    # Finding the thread pools takes about a millisecond, so it is done once.
-    return ThreadpoolController()
-
-
-class _OneThread:
-    """One thread while anybody is inside: fits may overlap in the threads of one process.
-
-    The first one in sets the limit and the last one out restores what was before.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.n_inside = 0
-        self.limiter: Any = None
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if self.n_inside == 0:
-                self.limiter = _controller().limit(limits=1)
-            self.n_inside += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self.lock:
-            self.n_inside -= 1
-            if self.n_inside == 0:
-                self.limiter.restore_original_limits()
-
-
-_one_thread = _OneThread()
-
-
 def limit_threads(work: float) -> AbstractContextManager[Any]:
     """Hold BLAS and torch to one thread inside the context where a step is small.
 
     Then its bits do not depend on the number of threads at hand either.
     """
-    return _one_thread if work < 2 * _PART_WORK else nullcontext()
+    return one_thread() if work < 2 * _PART_WORK else nullcontext()
 
 
 def count_parts(work: float) -> int:

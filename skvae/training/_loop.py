@@ -123,44 +123,47 @@ def train(
     DivergenceError
         If no step of an epoch had a finite gradient.
     """
-    scores = [] if evaluate is None else [evaluate()]
-    kept, best_epoch, stale = [t.clone() for t in state], 0, 0
-    best, reference = (scores[0], scores[0]) if scores else (-math.inf, -math.inf)
-    terms: list[list[float]] = []
+    first = -math.inf if evaluate is None else evaluate()
+    best = _Kept(0, first, [t.clone() for t in state])
+    reference, stale = first, 0
+    epochs: list[tuple[list[float], float | None]] = []
     interrupted = False
     try:
         for epoch in range(1, (schedule.n_epochs or schedule.max_iter) + 1):
-            terms.append(_run_epoch(take_epoch, adam, schedule, n_steps, epoch))
-            if evaluate is not None:
-                scores.append(evaluate())
-                if schedule.n_before + epoch >= schedule.n_passed_over:
-                    if scores[-1] > best:
-                        best, best_epoch = scores[-1], epoch
-                        _copy(state, kept)
-                    stale = 0 if best > reference + schedule.tol else stale + 1
-                    reference = best if stale == 0 else reference
-            report(epoch, terms[-1][0], scores[-1] if scores else None)
+            terms = _run_epoch(take_epoch, adam, schedule, n_steps, epoch)
+            score = None if evaluate is None else evaluate()
+            # Whole epochs count: an interrupt finds each here with its value, or not at all.
+            epochs.append((terms, score))
+            if score is None:
+                best = _Kept(epoch, best.score, [t.clone() for t in state])
+            elif schedule.n_before + epoch >= schedule.n_passed_over:
+                if score > best.score:
+                    best = _Kept(epoch, score, [t.clone() for t in state])
+                stale = 0 if best.score > reference + schedule.tol else stale + 1
+                reference = best.score if stale == 0 else reference
+            report(epoch, terms[0], score)
             if stale >= schedule.n_iter_no_change:
                 break
     except KeyboardInterrupt:
         interrupted = True
-    if evaluate is None:
-        best_epoch = len(terms)
-    else:
-        _copy(kept, state)
+    for value, tensor in zip(best.state, state, strict=True):
+        tensor.copy_(value)
     return Outcome(
-        terms=terms,
-        scores=scores,
-        best_epoch=best_epoch,
+        terms=[terms for terms, _ in epochs],
+        scores=[] if evaluate is None else [first, *(s for _, s in epochs if s is not None)],
+        best_epoch=best.epoch,
         n_skipped=int(adam.n_skipped.item()),
         interrupted=interrupted,
-        still_rising=bool(scores) and len(terms) == schedule.max_iter and stale == 0,
+        still_rising=evaluate is not None and len(epochs) == schedule.max_iter and stale == 0,
     )
 
 
-def _copy(source: list[Tensor], target: list[Tensor]) -> None:
-    for value, tensor in zip(source, target, strict=True):
-        tensor.copy_(value)
+class _Kept(NamedTuple):
+    """The epoch to be kept so far, its held-out value, and the tensors it left."""
+
+    epoch: int
+    score: float
+    state: list[Tensor]
 
 
 def _run_epoch(

@@ -1,0 +1,239 @@
+"""Threads, forks and torch's switches: nothing around a call matters, and a call changes nothing.
+
+What may hang runs in a process of its own with two OpenMP threads and a time limit.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import walking
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_info
+
+import skvae
+from skvae._core.process import one_thread
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+PREAMBLE = """
+import os, signal, warnings
+warnings.simplefilter("ignore")
+import numpy as np, walking, skvae
+
+def in_child(job, seconds=30):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(seconds)
+        try:
+            job()
+        finally:
+            os._exit(0)
+    status = os.waitpid(pid, 0)[1]
+    return "ended" if status == 0 else f"status {status}"
+"""
+
+
+def run(program, seconds=240):
+    """Lines that a program prints."""
+    threads = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], "2")
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    result = subprocess.run(
+        [sys.executable, "-c", PREAMBLE + program],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env={**os.environ, **threads, "PYTHONPATH": path},
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+# ------------------------------------------------------------------ forks
+
+
+def test_every_call_survives_a_fork_after_every_call():
+    """As under ``gunicorn --preload``, ``Pool`` or joblib's multiprocessing backend."""
+    lines = run("""
+for name, (cls, params) in walking.variants().items():
+    estimator = walking.make(cls, **params).fit(walking.X, walking.Y)
+    before = walking.everything(estimator)
+    def job():
+        assert walking.everything(estimator) == before
+        walking.main_job(cls, params)
+        print(name, "right", flush=True)
+    print(name, in_child(job), flush=True)
+""")
+    assert lines == [
+        line for name in walking.variants() for line in (f"{name} right", f"{name} ended")
+    ]
+
+
+def test_large_steps_survive_a_fork_after_large_steps():
+    lines = run("""
+from skvae import VariationalAutoencoder, CanonicalCorrelatedAutoencoder
+X = np.random.RandomState(0).randn(2100, 200).astype("f4")
+Y = (X[:, :40] > 0).astype(int)
+wide = {"hidden_layer_sizes": (512,), "max_iter": 1, "batch_size": 1024, "random_state": 0}
+for estimator in (
+    VariationalAutoencoder(20, **wide),
+    VariationalAutoencoder(20, encoder=walking.PlainNet, **wide),
+    CanonicalCorrelatedAutoencoder(n_folds=1, **wide),
+):
+    estimator.fit(X, Y).transform(X)
+    def job():
+        estimator.fit(X, Y).transform(X)
+    print(in_child(job), flush=True)
+""")
+    assert lines == ["ended"] * 3
+
+
+# ------------------------------------------------------------------ threads
+
+
+def limits():
+    return torch.get_num_threads(), [pool["num_threads"] for pool in threadpool_info()]
+
+
+def test_fits_that_overlap_in_threads_leave_the_limits_as_they_were():
+    lines = run("""
+import threading
+from test_process import limits
+X = np.random.RandomState(0).normal(size=(1500, 6))
+before = limits()
+started = threading.Event()
+def fit(n):
+    started.set()
+    skvae.VariationalAutoencoder(max_iter=n, n_iter_no_change=n, tol=0, random_state=0).fit(X)
+late = threading.Timer(0.1, fit, [120])  # begins during the fit below, and ends after it
+late.start()
+while not started.is_set():
+    fit(10)
+started.clear()
+late.join()
+print(before, limits(), sep="\\n")
+""")
+    before, after = lines
+    assert "2" in before
+    assert after == before
+
+
+def test_limits_nest_and_overlap():
+    def held(entered, leave):
+        with one_thread():
+            entered.set()
+            leave.wait()
+
+    before = limits()
+    with one_thread():
+        with one_thread():
+            assert set(limits()[1]) == {1}
+        assert set(limits()[1]) == {1}
+    assert limits() == before
+    entered, leave = threading.Event(), threading.Event()
+    other = threading.Thread(target=held, args=(entered, leave))
+    with one_thread():
+        other.start()
+        entered.wait()
+    assert limits()[0] == before[0]  # this thread's OpenMP is free, whoever else is limited
+    leave.set()
+    other.join()
+    assert limits() == before
+
+
+@pytest.mark.parametrize("params", [v[1] for v in walking.variants().values() if v[1]])
+def test_networks_of_others_fit_alike_in_threads(params):
+    """They draw from torch's global generator, which is one for all threads."""
+
+    def fit(seed):
+        vae = skvae.VariationalAutoencoder(max_iter=1, random_state=seed, **params)
+        return vae.fit(walking.X).transform(walking.X).tobytes()
+
+    alone = [fit(seed) for seed in range(8)]
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(fit, range(8))) == alone
+    assert torch.equal(before, torch.get_rng_state())
+
+
+# ------------------------------------------------------------------ switches
+
+
+@contextmanager
+def default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    yield
+    torch.set_default_dtype(before)
+
+
+@contextmanager
+def default_device(device):
+    torch.set_default_device(device)
+    yield
+    torch.set_default_device(None)
+
+
+@contextmanager
+def deterministic():
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+SWITCHES = {
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "default device": lambda: default_device("meta"),
+    "device context": lambda: torch.device("meta"),
+    "default dtype float64": lambda: default_dtype(torch.float64),
+    "default dtype bfloat16": lambda: default_dtype(torch.bfloat16),
+    "deterministic algorithms": deterministic,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
+    "NumPy raises": lambda: np.errstate(all="raise"),
+}
+
+
+@pytest.fixture(scope="module")
+def plain_bits():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return {name: walking.main_job(*variant) for name, variant in walking.variants().items()}
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("name", walking.variants())
+def test_switches_do_not_matter(name, switch, plain_bits):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Anomaly Detection has been enabled")
+        with SWITCHES[switch]():
+            bits = walking.main_job(*walking.variants()[name])
+    assert bits == plain_bits[name]
+
+
+def test_walk_sees_every_public_method():
+    """A method that takes rows, and is no walk of another, must not be missed."""
+    known = {"fit", "partial_fit", "fit_transform", "get_feature_names_out", "set_output"}
+    known |= {"get_params", "set_params", "get_metadata_routing"}
+    for cls in walking.public_estimators():
+        estimator = walking.make(cls).fit(walking.X, walking.Y)
+        public = {name for name in dir(estimator) if callable(getattr(estimator, name))}
+        public = {n for n in public if not n.startswith(("_", "set_")) and not n.endswith("_")}
+        assert public - known - {"sample"} <= set(walking.calls(estimator)), cls
+
+
+def test_memory_that_is_not_there_is_a_memory_error():
+    vae = skvae.VariationalAutoencoder(max_iter=0).fit(walking.X)
+    with pytest.raises(MemoryError, match="n_components"):
+        skvae.VariationalAutoencoder(n_components=2**40, max_iter=0).fit(walking.X)
+    with pytest.raises(MemoryError, match="draws"):
+        vae.score_samples(walking.X, n_draws=2**45)
