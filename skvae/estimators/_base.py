@@ -225,12 +225,6 @@ class BaseAutoencoder(FittedModel, Estimator):
         beta.begin(resumed_beta)
         # Under an adaptive schedule epochs differ in what they maximise.
         compared = self.early_stopping and not beta.is_adaptive
-        if compared and 0 < self.max_iter < beta.n_settled:
-            raise ValueError(
-                f"beta={choice!r} changes for {beta.n_settled:g} epochs, but "
-                f"max_iter={self.max_iter}: no epoch could be chosen. Raise max_iter, or shorten "
-                f"the schedule."
-            )
         return Plan(
             schedule=training.Schedule(
                 max_iter=self.max_iter,
@@ -272,8 +266,14 @@ class BaseAutoencoder(FittedModel, Estimator):
         work = self._work(Architecture(**fitted), np.empty((256, self.n_features_in_)))
         device = resolve_device(self.device, work)
         generator = torch.Generator()
-        model = Model(Architecture(**fitted), _fitting.TRAINING_DTYPE, device, generator)
-        model.flat.values.copy_(torch.from_numpy(self._parameters))
+        model = Model(
+            Architecture(**fitted),
+            _fitting.TRAINING_DTYPE,
+            device,
+            generator,
+            layout=self._saved_layout,
+        )
+        model.flat.load(self._parameters)
         return self._with_constants(model), Units(**self._units)
 
     # -------------------------------------------------------------- publish
@@ -286,6 +286,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         model, outcome = fit.model, fit.outcome
         self._parameters = model.flat.values.detach().cpu().numpy().copy()
         self._buffers = {name: t.cpu().numpy().copy() for name, t in model.buffers.items()}
+        self._layout = model.layout
         self._optimizer = {name: t.cpu().numpy().copy() for name, t in fit.adam.state.items()}
         self._architecture = fit.architecture._asdict()
         self._units = fit.units._asdict()

@@ -66,6 +66,11 @@ class Network:
         """What is kept beside the parameters, such as running means."""
         return {}
 
+    @property
+    def parameter_names(self) -> list[str]:
+        """Name of each parameter, in the order of ``shapes``."""
+        return [str(i) for i in range(len(self.shapes))]
+
     def train(self, mode: bool) -> None:
         """Go to training or evaluation."""
 
