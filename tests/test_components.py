@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_iris
 
-from skvae import Autoencoder, VariationalAutoencoder
+from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder
 from skvae._core.flat import FlatParameters
 from skvae._core.flow import SplineFlow
 from skvae.likelihoods import Gaussian
@@ -369,6 +369,16 @@ def test_parameters_of_another_length_are_refused(length, use):
     vae._parameters = np.resize(vae._parameters, length % (len(vae._parameters) + 1000))
     with pytest.raises(ValueError, match=r"fitted parameters have the shape.*fit it anew"):
         use(vae)
+
+
+@pytest.mark.parametrize("change", [-16, 16])
+def test_classifier_of_another_length_is_refused(change):
+    labels = (X[:, :2] > X[:, :2].mean(0)).astype(int)
+    model = CanonicalCorrelatedAutoencoder(max_iter=1, n_folds=1, random_state=0).fit(X, labels)
+    model._parameters = np.resize(model._parameters, len(model._parameters) + change)
+    for use in (model.predict, model.transform, lambda X: model.encode_labels(labels)):
+        with pytest.raises(ValueError, match="fitted parameters have the shape"):
+            use(X)
 
 
 def test_flat_parameters_of_another_length_are_refused():
