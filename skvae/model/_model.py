@@ -161,6 +161,7 @@ class Model:
         n_raw_z, n_raw_x = self.posterior.n_raw(k), self.likelihood.n_raw(d)
 
         def network(
+            name: str,
             factory: ModuleFactory | None,
             shape: tuple[int, int, int],
             sizes: tuple[int, ...],
@@ -169,11 +170,11 @@ class Model:
             if not architecture.linear_path and (factory or sizes):
                 shape = (*shape[:2], 0)  # without hidden layers the linear path is all there is
             if factory is not None:
-                return ModuleNetwork(*shape, factory, generator)
+                return ModuleNetwork(*shape, factory, generator, name)
             return DenseNetwork(*shape, sizes, architecture.activation, input_gradient)
 
-        self.encoder = network(architecture.encoder, (d, n_raw_z, k), hidden, False)
-        self.decoder = network(architecture.decoder, (k, n_raw_x, d), hidden[::-1], True)
+        self.encoder = network("encoder", architecture.encoder, (d, n_raw_z, k), hidden, False)
+        self.decoder = network("decoder", architecture.decoder, (k, n_raw_x, d), hidden[::-1], True)
         self.shared, self.of_posterior, self.of_prior = map(Shared, architecture.parameter_shapes)
         if layout is not None:
             check_layout(self.layout, layout)

@@ -34,6 +34,8 @@ class ModuleNetwork(Network):
         ``factory(n_in, n_out)`` returns a module that maps (rows, n_in) to (rows, n_out).
     generator : torch.Generator
         Seeds the module's own initialisation; torch's global generator is left as it was.
+    name : str, default="network"
+        The parameter that the factory is, for messages.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class ModuleNetwork(Network):
         n_linear: int,
         factory: ModuleFactory,
         generator: torch.Generator,
+        name: str = "network",
     ) -> None:
         super().__init__(n_in, n_out, n_linear)
         with seeded(generator):
@@ -57,7 +60,7 @@ class ModuleNetwork(Network):
                 f"The network factory {factory!r} must return a torch.nn.Module for "
                 f"(n_in={n_in}, n_out={n_out}). Got {type(module).__name__}."
             )
-        self.module, self.factory = module, factory
+        self.module, self.factory, self.name = module, factory, name
         self.names = [name for name, _ in module.named_parameters()]
         self.initial = [p.detach().clone() for _, p in module.named_parameters()]
         self.initial_buffers = [b.clone() for b in module.buffers()]
@@ -137,7 +140,7 @@ class ModuleNetwork(Network):
                 raise
             # Most often a batch norm: one row has no variance to divide by.
             raise OneRowError(
-                f"The network of the factory {self.factory!r} takes no batch of one row: {error}. "
+                f"The module of {self.name}={self.factory!r} takes no batch of one row: {error}. "
                 f"Give it at least two, or another normalization than over the rows of a batch, "
                 f"such as torch.nn.LayerNorm."
             ) from error
