@@ -1,6 +1,7 @@
 """The canonical-correlated autoencoder: its terms, its labels, its thresholds, its predictions."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sklearn.utils import estimator_checks
 
 from skvae import CanonicalCorrelatedAutoencoder
 from skvae._core.flat import bind
+from skvae.fitting._fit import split
 from skvae.multilabel import _fit as _canonical
 from skvae.multilabel._labels import f1_scores, prevalence, read_labels, tune_threshold
 from skvae.multilabel._terms import correlation_term, pair_term
@@ -143,11 +145,38 @@ def test_labels_are_read_from_every_form():
     assert_allclose(prevalence(labels, np.array([3.0, 1.0])), [0.75, 0.25, 0.0])
 
 
+def objects(*cells):
+    array = np.empty(len(cells), dtype=object)
+    array[:] = cells
+    return array
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [
         ([[0, 1], [2, 0]], "indicator matrix.*Got 2.*MultiOutputClassifier"),
         ([["a", "b"], ["c", "d"]], "indicator matrix.*Got 'a'"),
+        ([["a", "b"], ["c", "d"]], "For lists of labels use sklearn.preprocessing.MultiLabelB"),
+        ([["a", "b"], ["c"]], r"y must not hold lists.*Got \['a', 'b'\].*MultiLabelBinarizer"),
+        ([["a"], []], "MultiLabelBinarizer"),
+        ([[0, 1], [1]], r"Got \[0, 1\].*MultiLabelBinarizer"),
+        ([(1, 2, 3), (4,)], r"Got \(1, 2, 3\).*MultiLabelBinarizer"),
+        ([["a", "b"], None], "MultiLabelBinarizer"),
+        ([{"a", "b"}, {"a"}], "MultiLabelBinarizer"),
+        ([frozenset("a"), None], "MultiLabelBinarizer"),
+        (({"a"}, {"b"}), "MultiLabelBinarizer"),
+        ([np.array([1, 2]), np.array([3])], "MultiLabelBinarizer"),
+        ([[[0, 1], [1]], [[0], [1]]], "MultiLabelBinarizer"),
+        ([{"a": 1}, {"b": 1}], "MultiLabelBinarizer"),
+        (objects(["a"], ["b"]), "MultiLabelBinarizer"),
+        (objects(("a", "b"), ("c", "d")), "MultiLabelBinarizer"),
+        (objects(["a", "b"], ["c"])[:, None], "MultiLabelBinarizer"),
+        (["a", None], r"contains NaN: a class is missing.*in 1 of 2 rows"),
+        ([None, None], r"in 2 of 2 rows. Leave those rows out.*MultiLabelBinarizer"),
+        ([np.nan, 1.0], "a class is missing"),
+        (objects("a", np.nan), "a class is missing"),
+        (objects(1, np.float32(np.nan)), "a class is missing"),
+        ([[0, 1], [None, 10**400]], "indicator matrix.*Got 1000"),
         ([[-1, 1], [1, -1]], "no absent label.*write 0"),
         ([[0, 0], [0, -1]], "no present label"),
         ([1, 1], "at least two classes.*one class 1"),
@@ -159,6 +188,66 @@ def test_labels_are_read_from_every_form():
 def test_other_targets_are_refused(y, message):
     with pytest.raises(ValueError, match=message):
         make().fit(X[:2], y)
+
+
+def test_masked_labels_are_missing():
+    hidden = np.random.RandomState(0).rand(*Y.shape) < 0.2
+    masked, expected = np.ma.array(Y, mask=hidden), np.where(hidden, -1, Y)
+    model = make().fit(X, masked)
+    assert_array_equal(model.predict_proba(X), make().fit(X, expected).predict_proba(X))
+    assert_array_equal(model.encode_labels(masked), model.encode_labels(expected))
+    with pytest.raises(ValueError, match="a class is missing"):
+        make().fit(X, masked[:, 0])
+
+
+def test_pandas_missing_values_are_missing_labels():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(Y, columns=list("abcde")).astype("Int64")
+    frame.iloc[0, 0] = frame.iloc[3, 2] = pandas.NA
+    expected = np.where(frame.isna(), -1, Y)
+    flags = frame.astype("boolean")
+    model = make().fit(X, expected)
+    for target in (
+        frame,
+        frame.to_numpy(),
+        frame.to_numpy().tolist(),
+        frame.astype(object),
+        flags,
+        flags.to_numpy(),
+        frame.to_numpy(dtype=float, na_value=np.nan),
+    ):
+        assert_array_equal(make().fit(X, target).predict_proba(X), model.predict_proba(X))
+        assert_array_equal(model.encode_labels(target), model.encode_labels(expected))
+
+
+def test_missing_classes_of_pandas_are_refused():
+    pandas = pytest.importorskip("pandas")
+    names = ["a", "b"] * 100
+    names[3] = names[4] = None
+    numbers = pandas.Series([0, 1] * 100, dtype="Int64").mask(np.arange(200) < 2)
+    for y in (
+        pandas.Series(names),
+        pandas.Series(names, dtype="string"),
+        pandas.Series(names, dtype="category"),
+        numbers,
+        numbers.to_numpy(dtype=object),
+        pandas.Series([pandas.NaT] * 2 + ["a", "b"] * 99, dtype=object),
+        numbers.astype("boolean"),
+    ):
+        with pytest.raises(ValueError, match=r"a class is missing.*in 2 of 200 rows"):
+            make().fit(X, y)
+    lists = pandas.Series([["a", "b"]] * 100 + [["a"]] * 100)
+    for y in (lists, lists.to_frame()):
+        with pytest.raises(ValueError, match="MultiLabelBinarizer"):
+            make().fit(X, y)
+    kept = np.array([name is not None for name in names])
+    make().fit(X, pandas.Series(names), sample_weight=kept)  # rows without a weight do not count
+
+
+@pytest.mark.parametrize("y", [[["a"], ["a", "b"]], [{"a"}, {"b"}], [0, 1], [["a"] * 5] * 2])
+def test_sets_of_names_have_no_code(y):
+    with pytest.raises(ValueError, match="indicator matrix"):
+        make().fit(X, Y).encode_labels(y)
 
 
 @pytest.mark.parametrize(
@@ -325,6 +414,118 @@ def test_rows_without_labels_and_labels_without_rows():
         assert np.isfinite(probability).all()
         assert probability[:, 1].mean() < 0.2
         assert probability[:, 2].mean() > 0.8
+
+
+def without(kind):
+    """Labels of which column 1 is never present, never absent, or never known."""
+    target = Y.astype(float)
+    target[:, 1] = {"present": 0.0, "absent": 1.0, "known": np.nan}[kind]
+    return target
+
+
+FORMS = {
+    "dense": lambda target: target,
+    "sparse": lambda target: csr_array(np.where(np.isnan(target), -1, target).astype(int)),
+    "objects": lambda target: np.where(np.isnan(target), None, target.astype(object)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+@pytest.mark.parametrize("kind", ["known", "present"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"threshold": "shared"},
+        {"threshold": "label"},
+        {"threshold": 1e-3},
+        {"n_folds": 1},
+        {"early_stopping": False},
+        {"direct_weight": 0.0},
+        {"hidden_layer_sizes": (), "label_hidden_layer_sizes": ()},
+    ],
+    ids=str,
+)
+def test_label_that_no_row_has_is_never_predicted(params, kind, form):
+    model = make(**params).fit(X, form(without(kind)))
+    for dtype in (np.float64, np.float32):
+        rows = np.concatenate([X, 1e3 * X]).astype(dtype)
+        predicted = model.predict(rows)
+        predicted = predicted.toarray() if form is FORMS["sparse"] else predicted
+        assert not predicted[:, 1].any()
+        assert (model.predict_proba(rows)[:, 1] == 0.0).all()
+        scores = model.decision_function(rows)
+        assert np.isfinite(scores).all()
+        assert (scores[:, 1] < 0).all()
+        assert_array_equal(predicted, scores > 0)
+        assert np.delete(predicted, 1, axis=1).any()
+
+
+def unknown_warnings(target, names="1", **params):
+    options = {"early_stopping": False, "threshold": 0.5, **params}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = make(**options).fit(X, target)
+    found = [w for w in caught if "never predicted" in str(w.message)]
+    for warning in found:
+        assert warning.category is ConvergenceWarning
+        assert f"columns {names} of" in str(warning.message)
+        assert warning.filename == __file__
+    return model, len(found)
+
+
+@pytest.mark.parametrize(("kind", "n"), [("known", 1), ("present", 0), ("absent", 0)])
+def test_unknown_label_is_warned_of_by_its_name(kind, n):
+    assert unknown_warnings(without(kind))[1] == n
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(without(kind), columns=["sea", "sky", "sun", "sand", "snow"])
+    assert unknown_warnings(frame, "sky")[1] == n
+    assert unknown_warnings(Y)[1] == 0
+    target = without(kind)
+    target[:, 3] = np.nan
+    assert unknown_warnings(target, "1, 3" if n else "3")[1] == 1
+
+
+def test_label_known_for_rows_without_weight_alone_is_unknown():
+    target, weight = without("known"), np.ones(len(X))
+    target[:50, 1], weight[:50] = Y[:50, 1], 0.0
+    with pytest.warns(ConvergenceWarning, match=r"known label \(0 or 1\) in columns 1 of"):
+        model = make().fit(X, target, sample_weight=weight)
+    assert not model.predict(X)[:, 1].any()
+    target[50:, 1], weight[:50] = 0.0, 1.0  # absent where there is a weight, present where none
+    target[:50, 1], weight[:50] = 1.0, 0.0
+    assert not make().fit(X, target, sample_weight=weight).predict(X)[:, 1].any()
+
+
+def test_label_known_in_held_out_rows_alone_is_unknown():
+    """Of one fold the model is kept, and it has not seen these rows."""
+    _, held = split(len(X), 0.15, rng_after_seed())
+    target = without("known")
+    target[held, 1] = np.arange(len(held)) % 2
+    model, n = unknown_warnings(target, n_folds=1, early_stopping=True)
+    assert n == 1
+    assert not model.predict(X)[:, 1].any()
+    model, n = unknown_warnings(target, n_folds=3, early_stopping=True)
+    assert n == 0  # all rows are trained on at last
+
+
+def rng_after_seed():
+    rng = np.random.RandomState(0)
+    rng.randint(2**31 - 1)
+    return rng
+
+
+def test_label_without_an_absent_row_is_predicted():
+    model = make(max_iter=30, **FAST).fit(X, without("absent"))
+    assert model.predict(X)[:, 1].mean() > 0.95
+
+
+def test_label_that_never_varied_moves_no_code():
+    for kind in ("known", "present", "absent"):
+        model = make().fit(X, without(kind))
+        sets = [np.where(np.arange(5) == 1, value, Y) for value in (0, 1, -1)]
+        codes = [model.encode_labels(s) for s in sets]
+        assert_array_equal(codes[0], codes[1])
+        assert_array_equal(codes[0], codes[2])
 
 
 def test_few_known_labels_are_enough_to_fit():

@@ -67,6 +67,11 @@ class FlatParameters:
     trained : bool, default=True
         Whether there are gradients.
 
+    Raises
+    ------
+    ValueError
+        If ``values`` has another length than the shapes ask for.
+
     Attributes
     ----------
     values, grads : Tensor of shape (n_parameters,)
@@ -88,6 +93,7 @@ class FlatParameters:
         steps = [-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes]
         if values is None:
             values = torch.zeros(sum(steps), dtype=dtype, device=device)
+        _check_length(values, sum(steps))
         self.values = values
         self.grads = torch.zeros_like(self.values) if trained else self.values.new_zeros(0)
         self.views: list[Tensor] = []
@@ -101,6 +107,20 @@ class FlatParameters:
                 self.grad_views.append(grad)
             self.views.append(view)
             start += step
+
+    def load(self, values: np.ndarray) -> None:
+        """Copy fitted values; ValueError where they have another length."""
+        _check_length(values, len(self.values))
+        self.values.copy_(torch.from_numpy(values))
+
+
+def _check_length(values: Tensor | np.ndarray, length: int) -> None:
+    if tuple(values.shape) != (length,):
+        raise ValueError(
+            f"The fitted parameters have the shape {tuple(values.shape)}, but the model's are of "
+            f"shape ({length},): it is not the one that was fitted. Load it with the code that "
+            f"fitted it, or fit it anew."
+        )
 
 
 def bind(

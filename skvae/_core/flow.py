@@ -16,7 +16,9 @@ from skvae._core.process import seeded
 class SplineFlow:
     """Coupling layers of monotonic rational-quadratic splines: Durkan et al. (2019) [1]_.
 
-    A spline acts on (-5, 5) and is the identity beyond. The flow starts as the identity.
+    A spline acts on (-5, 5) and is the identity beyond. The flow starts as the identity. A single
+    feature has no other to depend on: its splines are numbers, or what a network makes of the
+    context.
 
     Parameters
     ----------
@@ -47,9 +49,10 @@ class SplineFlow:
         with seeded(generator):
             fresh = _build(*self.settings)
         for layer in fresh.flow.transform.transforms:
-            *_, last = (m for m in layer.modules() if isinstance(m, nn.Linear))
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            # Without a network the layer itself holds the splines' numbers.
+            last = layer.hyper[-1] if hasattr(layer, "hyper") else layer
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
         with torch.no_grad():
             for view, value in zip(parameters, fresh.parameters(), strict=True):
                 view.copy_(value)

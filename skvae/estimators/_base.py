@@ -26,7 +26,7 @@ from skvae.fitting._fit import Fit
 from skvae.fitting._steps import TERMS
 from skvae.fitting._trainer import Plan
 from skvae.inference._density import fit_density
-from skvae.inference._fitted import ACCEPTED, FittedModel, as_tensor, check_domain
+from skvae.inference._fitted import ACCEPTED, TORCH_DTYPES, FittedModel, check_domain
 from skvae.inference._report import latent_moments, latent_report, pool, report_rows
 from skvae.model._model import Architecture, Model
 from skvae.nn import ACTIVATIONS
@@ -235,12 +235,6 @@ class BaseAutoencoder(FittedModel, Estimator):
         beta.begin(resumed_beta)
         # Under an adaptive schedule epochs differ in what they maximise.
         compared = self.early_stopping and not beta.is_adaptive
-        if compared and 0 < self.max_iter < beta.n_settled:
-            raise ValueError(
-                f"beta={choice!r} changes for {beta.n_settled:g} epochs, but "
-                f"max_iter={self.max_iter}: no epoch could be chosen. Raise max_iter, or shorten "
-                f"the schedule."
-            )
         return Plan(
             schedule=training.Schedule(
                 max_iter=self.max_iter,
@@ -282,9 +276,14 @@ class BaseAutoencoder(FittedModel, Estimator):
         work = self._work(Architecture(**fitted), np.empty((256, self.n_features_in_)))
         device = resolve_device(self.device, work)
         generator = torch.Generator()
-        values = as_tensor(self._parameters)
-        model = Model(Architecture(**fitted), values.dtype, device, generator)
-        model.flat.values.copy_(values)
+        model = Model(
+            Architecture(**fitted),
+            TORCH_DTYPES[self._parameters.dtype.name],
+            device,
+            generator,
+            layout=self._saved_layout,
+        )
+        model.flat.load(self._parameters)
         return self._with_constants(model), Units(**self._units)
 
     # -------------------------------------------------------------- publish
@@ -297,6 +296,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         model, outcome = fit.model, fit.outcome
         self._parameters = model.flat.values.detach().cpu().numpy().copy()
         self._buffers = {name: t.cpu().numpy().copy() for name, t in model.buffers.items()}
+        self._layout = model.layout
         self._optimizer = {name: t.cpu().numpy().copy() for name, t in fit.adam.state.items()}
         self._architecture = fit.architecture._asdict()
         self._units = fit.units._asdict()

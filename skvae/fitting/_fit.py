@@ -103,10 +103,21 @@ def fit_model(
     Returns
     -------
     fit : Fit
+
+    Raises
+    ------
+    ValueError
+        If held-out rows are to choose an epoch, and beta has settled in none.
     """
     seed = int(random_state.randint(2**31 - 1))
     fraction = plan.validation_fraction if plan.schedule.max_iter > 0 else None
     kept, held = split(X.shape[0], fraction, random_state)
+    if held is not None and plan.schedule.max_iter < plan.schedule.n_passed_over:
+        raise ValueError(
+            f"beta={plan.beta!r} changes for {plan.beta.n_settled:g} epochs, but "
+            f"max_iter={plan.schedule.max_iter}: no epoch could be chosen. Raise max_iter, or "
+            f"shorten the schedule."
+        )
 
     def part(index: np.ndarray) -> tuple[Any, np.ndarray | None]:
         if held is None:

@@ -16,6 +16,7 @@ from skvae import schedules as beta_schedules
 from skvae.corruptions import Corruption
 from skvae.fitting._steps import PartedStep, build_step
 from skvae.model._model import Architecture, Model
+from skvae.nn import OneRowError
 from skvae.tables import Batch, Rows
 from skvae.training import (
     Adam,
@@ -138,9 +139,23 @@ class Trainer:
         self, index: Tensor, eps: Tensor, rate: Tensor | float, beta: Tensor | float
     ) -> Tensor | tuple[float, ...]:
         """Take one whole step: gather the rows at ``index``, differentiate, update."""
-        terms = self.step(self.corrupted(self.rows.take(index)), eps, beta)
+        try:
+            terms = self.step(self.corrupted(self.rows.take(index)), eps, beta)
+        except OneRowError as error:
+            raise OneRowError(f"{error} {self._batches_of_one(len(index))}".rstrip()) from error
         self.adam.step(rate)
         return terms
+
+    def _batches_of_one(self, n_rows: int) -> str:
+        """Say why a batch has one row; of three rows or more a batch, none is left with one."""
+        if n_rows > 1:
+            return ""
+        if self.rows.n_samples == 1:
+            return "X has one row with a weight above zero: pass at least two."
+        return (
+            f"Got batch_size={self.plan.batch_size!r} for {self.rows.n_samples} rows, which leaves "
+            f"a batch with one of them: set batch_size to at least 3."
+        )
 
     def corrupted(self, batch: Batch) -> Batch:
         """Corrupt the inputs, as the plan says; the target stays."""

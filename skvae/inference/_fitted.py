@@ -20,7 +20,7 @@ from skvae._sklearn.estimator import check_weight
 from skvae.fitting._fit import make_rows
 from skvae.inference._density import draw_latents
 from skvae.likelihoods import Likelihood
-from skvae.model._model import Architecture, Model
+from skvae.model._model import Architecture, Layout, Model
 from skvae.starts._principal import Units, set_inputs
 from skvae.tables import Batch
 
@@ -79,8 +79,14 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _model(self, dtype: torch.dtype) -> Model:
         """Build the fitted model on its arrays, for inference."""
         values = as_tensor(self._parameters, dtype)
-        model = Model(Architecture(**self._architecture), dtype, "cpu", torch.Generator(), values)
+        architecture = Architecture(**self._architecture)
+        model = Model(architecture, dtype, "cpu", torch.Generator(), values, self._saved_layout)
         return self._with_constants(model)
+
+    @property
+    def _saved_layout(self) -> Layout | None:
+        """What the parameters and buffers were when they were saved, where the state says so."""
+        return vars(self).get("_layout")
 
     def _with_constants(self, model: Model) -> Model:
         """Give the model all that is fitted beside its parameters."""
@@ -180,8 +186,8 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Map X to the latent space.
 
         A latent's posterior mean is shrunk towards the prior; the shrinkage is undone, and the
-        result scaled by the latent's effect on X (``whiten=True``: to unit variance). Under the
-        Gaussian likelihood the start's transform is PCA's.
+        result scaled by the latent's effect on X (``whiten=True``: to unit variance, an inactive
+        latent to units of the noise). Under the Gaussian likelihood the start's transform is PCA's.
 
         Parameters
         ----------
@@ -201,8 +207,12 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Units of the transform for each latent: its effect, or what whitens it."""
         if not self.whiten:
             return self._effect
-        std = np.sqrt(self.explained_variance_)
-        return np.divide(self._effect, std, out=np.zeros_like(std), where=std > 0)
+        # An inactive latent explains nothing: the noise's own unit keeps it small and invertible.
+        noise = np.full_like(self.explained_variance_, np.mean(self.noise_variance_))
+        variance = np.where(self.explained_variance_ > 0, self.explained_variance_, noise)
+        return np.divide(
+            self._effect, np.sqrt(variance), out=self._effect.copy(), where=variance > 0
+        )
 
     @isolated
     def inverse_transform(self, Z: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -67,6 +68,31 @@ class Architecture(NamedTuple):
         return max(self.n_features, n_raw, *self.hidden_layer_sizes, *of_prior, 256)
 
 
+# Names and shapes of parameters and buffers.
+Layout = list[tuple[str, list[int]]]
+
+
+def check_layout(present: Layout, fitted: Layout) -> None:
+    """Refuse fitted values for a model of other parameters or buffers than theirs.
+
+    Raises
+    ------
+    ValueError
+        If the layouts differ.
+    """
+    for now, then in itertools.zip_longest(present, fitted):
+        if now != then:
+            now, then = (
+                "nothing" if entry is None else f"{entry[0]} of shape {tuple(entry[1])}"
+                for entry in (now, then)
+            )
+            raise ValueError(
+                f"The model is not the one that was fitted: where that had {then}, it has {now}. "
+                f"What 'encoder' or 'decoder' builds, or a component's parameters, have changed "
+                f"since. Load it with the code that fitted it, or fit it anew."
+            )
+
+
 class Shared:
     """Parameters of a component that all rows share, as a block of the flat buffer."""
 
@@ -99,6 +125,13 @@ class Model:
         Seeds the initial values of user modules.
     values : Tensor of shape (n_parameters,), optional
         Values of a model that is not trained, used where they lie.
+    layout : list of (str, list of int), optional
+        What a fitted model's ``layout`` was.
+
+    Raises
+    ------
+    ValueError
+        If the layout, or the number of values, is another than the fitted model's.
 
     Attributes
     ----------
@@ -117,6 +150,7 @@ class Model:
         device: torch.device | str,
         generator: torch.Generator,
         values: Tensor | None = None,
+        layout: Layout | None = None,
     ) -> None:
         d, k = architecture.n_features, architecture.n_components
         hidden = architecture.hidden_layer_sizes
@@ -127,6 +161,7 @@ class Model:
         n_raw_z, n_raw_x = self.posterior.n_raw(k), self.likelihood.n_raw(d)
 
         def network(
+            name: str,
             factory: ModuleFactory | None,
             shape: tuple[int, int, int],
             sizes: tuple[int, ...],
@@ -135,12 +170,14 @@ class Model:
             if not architecture.linear_path and (factory or sizes):
                 shape = (*shape[:2], 0)  # without hidden layers the linear path is all there is
             if factory is not None:
-                return ModuleNetwork(*shape, factory, generator)
+                return ModuleNetwork(*shape, factory, generator, name)
             return DenseNetwork(*shape, sizes, architecture.activation, input_gradient)
 
-        self.encoder = network(architecture.encoder, (d, n_raw_z, k), hidden, False)
-        self.decoder = network(architecture.decoder, (k, n_raw_x, d), hidden[::-1], True)
+        self.encoder = network("encoder", architecture.encoder, (d, n_raw_z, k), hidden, False)
+        self.decoder = network("decoder", architecture.decoder, (k, n_raw_x, d), hidden[::-1], True)
         self.shared, self.of_posterior, self.of_prior = map(Shared, architecture.parameter_shapes)
+        if layout is not None:
+            check_layout(self.layout, layout)
         self.flat = bind(self._blocks, dtype, device, values, trained=values is None)
 
     @property
@@ -175,6 +212,31 @@ class Model:
             for side, network in (("encoder", self.encoder), ("decoder", self.decoder))
             for name, value in network.buffers.items()
         }
+
+    @property
+    def layout(self) -> Layout:
+        """Name and shape of each parameter in the order of the flat buffer, then of each buffer."""
+        sides = {"encoder": self.encoder, "decoder": self.decoder}
+        own = {"likelihood": self.shared, "posterior": self.of_posterior, "prior": self.of_prior}
+        return [
+            *(
+                (f"{side} {name}", list(shape))
+                for side, network in sides.items()
+                for name, shape in zip(network.parameter_names, network.shapes, strict=True)
+            ),
+            *(
+                (f"{owner} {i}", list(shape))
+                for owner, shared in own.items()
+                for i, shape in enumerate(shared.shapes)
+            ),
+            *(
+                (
+                    f"{'float' if value.is_floating_point() else 'other'} buffer {name}",
+                    list(value.shape),
+                )
+                for name, value in self.buffers.items()
+            ),
+        ]
 
     @property
     def state(self) -> list[Tensor]:

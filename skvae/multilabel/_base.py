@@ -48,6 +48,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             )
             self._publish(fit, labels)
         self._warn(fit.outcome)
+        self._warn_unknown(fit.unknown, getattr(y, "columns", self.classes_))
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Labels, np.ndarray | None]:
         y = check_target(y, type(self).__name__)
@@ -140,6 +141,14 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 f"Scale X, or lower learning_rate_init={self.learning_rate_init:g}."
             )
 
+    def _warn_unknown(self, unknown: np.ndarray, names: Any) -> None:
+        if len(unknown):
+            which = ", ".join(str(names[j]) for j in unknown.tolist())
+            self._warn_of(
+                f"y has no known label (0 or 1) in columns {which} of the rows that were trained "
+                f"on: these labels are never predicted. Leave them out, or give some rows of them."
+            )
+
     def _warn_of(self, message: str) -> None:
         # Level 6 is the caller of fit: two functions here, _fit, fit, and scikit-learn's wrapper.
         warnings.warn(f"{type(self).__name__}: {message}", ConvergenceWarning, stacklevel=6)
@@ -195,8 +204,8 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         Parameters
         ----------
         Y : {array-like, sparse matrix} of shape (n_sets, n_labels)
-            Label sets, as an indicator matrix with a column for each of ``classes_``; NaN or -1 is
-            a missing label.
+            Label sets, as an indicator matrix with a column for each of ``classes_``; NaN, None, NA
+            or -1 is a missing label. One that never varied in training counts for nothing.
 
         Returns
         -------

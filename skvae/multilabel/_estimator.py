@@ -226,8 +226,9 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; at least two. A sparse X is made dense a batch at a time.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
-            An indicator matrix: 1 for a label that is present, 0 for an absent one, NaN or -1 for
-            a missing one. Or one class a row.
+            An indicator matrix: 1 for a label that is present, 0 for an absent one, NaN, None, NA
+            or -1 for a missing one; ``sklearn.preprocessing.MultiLabelBinarizer`` makes it of lists
+            of labels. Or one class a row, none of them missing.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights; whole numbers count as repeated rows.
 
@@ -241,6 +242,18 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         ValueError
             If a parameter, X or y is outside its domain, or training diverges. What was fitted
             before is then still there.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training was not done, or a label is missing in all rows that were trained on.
+
+        Notes
+        -----
+        What counts are rows with a weight above zero. A label that is present in none of them, or
+        known in none that was trained on, is never predicted: its probability is 0. One that is
+        absent in none is scored like any other, and as nothing holds its score down, it is
+        predicted nearly everywhere.
         """
         self._fit(X, y, sample_weight)
         return self

@@ -46,6 +46,9 @@ _FOLDED_ROWS = 5000
 # Cells that the scores of held-out rows may fill: 128 MiB of float32.
 _HELD_OUT_CELLS = 2**25
 
+# So far below the threshold a label is scored that is never predicted: its probability is zero.
+_FAR_BELOW = 1e4
+
 Drop = Callable[[Tensor], Tensor]
 
 
@@ -75,12 +78,13 @@ class Plan(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """A trained model and how it came about."""
+    """A trained model and how it came about; ``unknown`` labels are so in all rows it has seen."""
 
     model: Model
     units: Units
     outcome: Outcome
     threshold: Any
+    unknown: np.ndarray
 
 
 class LabelRows:
@@ -408,7 +412,7 @@ def fit_model(
                 raise KeyboardInterrupt  # nothing was learned that could be kept
             threshold = threshold if tuned is None else folds.threshold(tuned)
             if len(parts) == 1:
-                return Fit(folds.trainers[0].model, units, first, threshold)
+                return finish(folds.trainers[0], labels, units, first, threshold)
             schedule = schedule._replace(n_epochs=max(first.best_epoch, 1))
         trainer, units = builder.trainer(None)
         outcome = run(trainer, [trainer.model.flat.values], None, schedule, plan)
@@ -419,7 +423,17 @@ def fit_model(
             scores=first.scores,
             still_rising=first.still_rising,
         )
-    return Fit(trainer.model, units, outcome, threshold)
+    return finish(trainer, labels, units, outcome, threshold)
+
+
+def finish(trainer: Trainer, labels: Labels, units: Units, outcome: Outcome, threshold: Any) -> Fit:
+    """See that no label is predicted that no row has, or that the model has seen in no row."""
+    seen = trainer.labels.labels
+    unknown = seen.n_rows(-1) == seen.values.shape[0]
+    silent = np.flatnonzero(unknown | (labels.n_rows(1) == 0))
+    if len(silent) and not labels.exclusive:
+        trainer.model.fix_scores(silent, float(np.min(threshold)) - _FAR_BELOW)
+    return Fit(trainer.model, units, outcome, threshold, np.flatnonzero(unknown))
 
 
 def run(

@@ -5,13 +5,17 @@ A label is 1 where it is present, 0 where it is absent and -1 where nobody knows
 
 from __future__ import annotations
 
+import math
+import reprlib
 import warnings
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_array
+from sklearn.utils._missing import is_pandas_na
 from sklearn.utils.multiclass import check_classification_targets
 
 # Candidates for a threshold, and how many neighbours a candidate's value is averaged with: on a
@@ -21,8 +25,14 @@ _SMOOTHED = 5
 
 _INDICATORS = (
     "A y of two axes must be an indicator matrix of 1 (present) and 0 (absent), with NaN or -1 "
-    "where a label is missing. Got {}. For several classes a column use "
+    "where a label is missing. Got {}. For lists of labels use "
+    "sklearn.preprocessing.MultiLabelBinarizer, and for several classes a column "
     "sklearn.multioutput.MultiOutputClassifier."
+)
+
+_COLLECTIONS = (
+    "{} must not hold lists or sets of labels. Got {}. Pass an indicator matrix, which "
+    "sklearn.preprocessing.MultiLabelBinarizer makes of them."
 )
 
 
@@ -52,6 +62,10 @@ class Labels(NamedTuple):
         values = self.values[index]
         return values.toarray() if sparse.issparse(values) else values
 
+    def n_rows(self, value: int) -> np.ndarray:
+        """Count the rows in which each label is present (1), or is missing (-1), (n_labels,)."""
+        return np.asarray((self.values == value).sum(0)).ravel()
+
 
 def check_target(y: Any, estimator: str) -> Any:
     """Give y as an array of one axis or two, or as a CSR matrix.
@@ -59,18 +73,25 @@ def check_target(y: Any, estimator: str) -> Any:
     Raises
     ------
     ValueError
-        If there is no y, or it has other axes.
+        If there is no y, it has other axes, or its rows are lists or sets of labels.
     """
     if y is None:
         raise ValueError(
             f"{estimator} requires y to be passed, but the target y is None. Pass an indicator "
             f"matrix, or one class a row."
         )
+    _refuse_ragged(y, "y")
     y = check_array(
-        y, accept_sparse="csr", ensure_2d=False, dtype=None, ensure_all_finite=False, allow_nd=True
+        _unmasked(y),
+        accept_sparse="csr",
+        ensure_2d=False,
+        dtype=None,
+        ensure_all_finite=False,
+        allow_nd=True,
     )
     if y.ndim not in (1, 2):
         raise ValueError(f"y must have one axis or two. Got the shape {y.shape}.")
+    _refuse_collections(y, "y")
     if sparse.issparse(y) or y.ndim == 1 or y.shape[1] > 1:
         return y
     warnings.warn(
@@ -82,13 +103,46 @@ def check_target(y: Any, estimator: str) -> Any:
     return y.ravel()
 
 
+def _refuse_ragged(y: Any, name: str) -> None:
+    if not isinstance(y, list | tuple):
+        return
+    try:
+        np.asarray(y)
+    except ValueError:  # rows of several lengths make no array
+        row = next((row for row in y if _is_collection(row)), y)
+        raise ValueError(_COLLECTIONS.format(name, reprlib.repr(row))) from None
+
+
+def _refuse_collections(y: Any, name: str) -> None:
+    if sparse.issparse(y) or y.dtype.kind != "O":
+        return
+    for cell in y.flat:
+        if _is_collection(cell):
+            raise ValueError(_COLLECTIONS.format(name, reprlib.repr(cell)))
+
+
+def _is_collection(value: Any) -> bool:
+    many = isinstance(value, Collection) or getattr(value, "ndim", 0) > 0
+    return many and not isinstance(value, str | bytes)
+
+
+def _is_missing(value: Any) -> bool:
+    """Say whether a cell of an object array is None, pandas' NA, or differs from itself as NaN."""
+    return value is None or is_pandas_na(value) or bool(value != value)
+
+
+def _unmasked(y: Any) -> Any:
+    """Write NaN where a masked array hides a label."""
+    return y.astype(object).filled(np.nan) if np.ma.is_masked(y) else y
+
+
 def read_labels(y: Any) -> Labels:
     """Read a checked y of either kind.
 
     Parameters
     ----------
     y : {ndarray, CSR matrix} of shape (n_samples, n_labels) or (n_samples,)
-        An indicator matrix, where NaN or -1 is a missing label, or one class a row.
+        An indicator matrix, where NaN, None, NA or -1 is a missing label, or one class a row.
 
     Raises
     ------
@@ -110,6 +164,14 @@ def read_labels(y: Any) -> Labels:
 
 
 def _read_classes(y: np.ndarray) -> Labels:
+    missing = [_is_missing(v) for v in y] if y.dtype.kind == "O" else y != y
+    n_missing = int(np.sum(missing))
+    if n_missing:
+        raise ValueError(
+            f"Input y contains NaN: a class is missing (None, NaN or NA) in {n_missing} of "
+            f"{len(y)} rows. Leave those rows out. Only an indicator matrix may have missing "
+            f"labels; sklearn.preprocessing.MultiLabelBinarizer makes one of lists of labels."
+        )
     y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
     check_classification_targets(y)
     classes, index = np.unique(y, return_inverse=True)
@@ -133,10 +195,7 @@ def read_indicators(y: Any) -> Any:
     """
     data = y.data if sparse.issparse(y) else y
     if data.dtype.kind not in "biuf":
-        try:
-            data = data.astype(np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(_INDICATORS.format(repr(data.ravel().tolist()[0]))) from None
+        data = _as_numbers(data)
     missing = (data == -1) | np.isnan(data) if data.dtype.kind == "f" else data == -1
     wrong = ~missing & (data != 0) & (data != 1)
     if wrong.any():
@@ -149,6 +208,19 @@ def read_indicators(y: Any) -> Any:
     return matrix
 
 
+def _as_numbers(data: np.ndarray) -> np.ndarray:
+    try:
+        return data.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):  # pandas' NA is no number, nor is a name
+        cells = [math.nan if _is_missing(v) else v for v in data.ravel().tolist()]
+    for k, cell in enumerate(cells):
+        try:
+            cells[k] = float(cell)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(_INDICATORS.format(repr(cell))) from None
+    return np.reshape(cells, data.shape)
+
+
 def read_label_sets(y: Any, n_labels: int) -> np.ndarray:
     """Read label sets with as many columns as there are labels, as a dense array.
 
@@ -157,7 +229,20 @@ def read_label_sets(y: Any, n_labels: int) -> np.ndarray:
     ValueError
         If the columns are others.
     """
-    y = check_array(y, accept_sparse="csr", dtype=None, ensure_all_finite=False, input_name="Y")
+    _refuse_ragged(y, "Y")
+    y = check_array(
+        _unmasked(y),
+        accept_sparse="csr",
+        ensure_2d=False,
+        dtype=None,
+        ensure_all_finite=False,
+        input_name="Y",
+    )
+    _refuse_collections(y, "Y")
+    if y.ndim != 2:
+        raise ValueError(
+            f"Y must be an indicator matrix of shape (n_sets, {n_labels}). Got the shape {y.shape}."
+        )
     if y.shape[1] != n_labels:
         raise ValueError(
             f"Y must have {n_labels} columns, one for each of classes_. Got {y.shape[1]}."

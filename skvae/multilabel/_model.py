@@ -106,6 +106,13 @@ class Model:
             if not network.last_width:
                 draw_glorot(network.linear, generator)
 
+    @torch.no_grad()
+    def fix_scores(self, labels: np.ndarray, score: float) -> None:
+        """Give these labels one score, whatever the code: no row says when they are present."""
+        weights = self.decoder.params[-1].detach()
+        weights[labels] = 0.0
+        self.decoder.output_bias[labels] = score
+
     def filled(self, present: Tensor, absent: Tensor) -> Tensor:
         """Label sets as Fe takes them: a missing label enters at its prevalence."""
         return present + (1.0 - present - absent) * self.prevalence
@@ -146,12 +153,14 @@ def take_units(X: Any, labels: Labels, weight: np.ndarray | None) -> Units:
     std = np.sqrt(moments.variance) / scale
     share = prevalence(labels, weight)
     spread = np.sqrt(share * (1.0 - share))
+    # A label that never varies taught Fe nothing, and must not move a code later.
+    label_scale = np.where(spread > 0, np.maximum(spread, _LABEL_FLOOR), np.inf)
     return Units(
         mean=moments.mean,
         scale=scale,
         input_scale=np.divide(1.0, std, out=np.ones_like(std), where=std > 0),
         prevalence=share,
-        label_scale=np.maximum(spread, _LABEL_FLOOR),
+        label_scale=label_scale,
     )
 
 

@@ -2,7 +2,7 @@
 
 from skvae.nn._activations import ACTIVATIONS
 from skvae.nn._dense import DenseNetwork, draw_glorot
-from skvae.nn._module import ModuleFactory, ModuleNetwork
+from skvae.nn._module import ModuleFactory, ModuleNetwork, OneRowError
 from skvae.nn._network import Network
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "ModuleFactory",
     "ModuleNetwork",
     "Network",
+    "OneRowError",
     "draw_glorot",
 ]

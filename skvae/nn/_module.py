@@ -14,6 +14,10 @@ from skvae.nn._network import Network
 ModuleFactory = Callable[[int, int], nn.Module]
 
 
+class OneRowError(ValueError):
+    """A module took no batch of one row."""
+
+
 class ModuleNetwork(Network):
     """``raw = [x A', 0] + b + gate * module(x)``, with a gate for each output.
 
@@ -31,6 +35,8 @@ class ModuleNetwork(Network):
         ``factory(n_in, n_out)`` returns a module that maps (rows, n_in) to (rows, n_out).
     generator : torch.Generator
         Seeds the module's own initialisation; torch's global generator is left as it was.
+    name : str, default="network"
+        The parameter that the factory is, for messages.
 
     Raises
     ------
@@ -45,6 +51,7 @@ class ModuleNetwork(Network):
         n_linear: int,
         factory: ModuleFactory,
         generator: torch.Generator,
+        name: str = "network",
     ) -> None:
         super().__init__(n_in, n_out, n_linear)
         with seeded(generator):
@@ -54,7 +61,7 @@ class ModuleNetwork(Network):
                 f"The network factory {factory!r} must return a torch.nn.Module for "
                 f"(n_in={n_in}, n_out={n_out}). Got {type(module).__name__}."
             )
-        self.module = module
+        self.module, self.factory, self.name = module, factory, name
         self.names = [name for name, _ in module.named_parameters()]
         self.initial = [p.detach().clone() for _, p in module.named_parameters()]
         self.initial_buffers = [b.clone() for b in module.buffers()]
@@ -102,6 +109,11 @@ class ModuleNetwork(Network):
         """What the module keeps beside its parameters, such as running means."""
         return dict(self.module.named_buffers())
 
+    @property
+    def parameter_names(self) -> list[str]:
+        """Name of each parameter, the module's own after the linear path."""
+        return ["linear path", *(f"module.{name}" for name in self.names), "gate", "bias"]
+
     def train(self, mode: bool) -> None:
         """Put the module in training or evaluation mode."""
         self.module.train(mode)
@@ -124,8 +136,24 @@ class ModuleNetwork(Network):
             self.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map x of shape (rows, n_in) to (rows, n_out)."""
+        """Map x of shape (rows, n_in) to (rows, n_out).
+
+        Raises
+        ------
+        OneRowError
+            If the module raises ValueError for a single row.
+        """
         x = self._input(x)
-        output = torch.func.functional_call(self.module, self.params, (x,))
+        try:
+            output = torch.func.functional_call(self.module, self.params, (x,))
+        except ValueError as error:
+            if len(x) != 1:
+                raise
+            # Most often a batch norm: one row has no variance to divide by.
+            raise OneRowError(
+                f"The module of {self.name}={self.factory!r} takes no batch of one row: {error}. "
+                f"Give it at least two, or another normalization than over the rows of a batch, "
+                f"such as torch.nn.LayerNorm."
+            ) from error
         linear = torch.nn.functional.pad(x @ self.path.t(), (0, self.n_out - self.n_linear))
         return self.gate * output + self.bias + linear

@@ -71,6 +71,11 @@ class Network:
         """Whether training draws numbers by torch's global generator."""
         return False
 
+    @property
+    def parameter_names(self) -> list[str]:
+        """Name of each parameter, in the order of ``shapes``."""
+        return [str(i) for i in range(len(self.shapes))]
+
     def train(self, mode: bool) -> None:
         """Go to training or evaluation."""
 

@@ -81,7 +81,7 @@ class Flow(Posterior):
     Parameters
     ----------
     n_layers : int, default=2
-        Number of coupling layers.
+        Number of coupling layers; with one latent, of splines of it.
     hidden_layer_sizes : int or array-like of int, default=(64,)
         Widths of the networks that give a layer's splines.
     n_context : int, default=16

@@ -41,9 +41,10 @@ class Flow(Prior):
     Parameters
     ----------
     n_layers : int, default=3
-        Number of coupling layers; three let every latent depend on every other.
+        Number of coupling layers; three let every latent depend on every other. With one latent
+        they are splines of it.
     hidden_layer_sizes : int or array-like of int, default=(64, 64)
-        Widths of the networks that give a layer's splines.
+        Widths of the networks that give a layer's splines. One latent takes no network.
 
     References
     ----------
