@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._core.arrays import as_tensor
 from skvae.fitting._fit import split
 from skvae.multilabel._labels import Labels, f1_scores, tune_threshold
 from skvae.multilabel._model import (
@@ -75,12 +76,13 @@ class Plan(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """A trained model and how it came about."""
+    """A trained model and how it came about; ``judged`` unless rows to hold out were too few."""
 
     model: Model
     units: Units
     outcome: Outcome
     threshold: Any
+    judged: bool = True
 
 
 class LabelRows:
@@ -98,12 +100,12 @@ class LabelRows:
         self.labels, self.like = labels, model.flat.values
         self.resident: Tensor | None = None
         if isinstance(labels.values, np.ndarray):
-            self.resident = torch.from_numpy(labels.values).to(self.like.device)
+            self.resident = as_tensor(labels.values).to(self.like.device)
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Give which labels are present and which absent, (rows, n_labels)."""
         if self.resident is None:
-            values = torch.from_numpy(self.labels.dense(index.cpu().numpy())).to(self.like.device)
+            values = as_tensor(self.labels.dense(index.cpu().numpy())).to(self.like.device)
         else:
             values = self.resident[index.to(self.like.device)]
         return indicators(values, self.like)
@@ -411,7 +413,7 @@ def fit_model(
             interrupted=first.interrupted or outcome.interrupted,
             still_rising=first.still_rising,
         )
-    return Fit(trainer.model, units, outcome, threshold)
+    return Fit(trainer.model, units, outcome, threshold, judged=bool(parts) or not judged)
 
 
 def run(

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
+
+from skvae._core.checks import shown
+from skvae._sklearn.rows import check_values
 
 # Candidates for a threshold, and how many neighbours a candidate's value is averaged with: on a
 # few dozen held-out rows the best single one is best by chance.
@@ -66,8 +68,14 @@ def check_target(y: Any, estimator: str) -> Any:
             f"{estimator} requires y to be passed, but the target y is None. Pass an indicator "
             f"matrix, or one class a row."
         )
-    y = check_array(
-        y, accept_sparse="csr", ensure_2d=False, dtype=None, ensure_all_finite=False, allow_nd=True
+    y = check_values(
+        y,
+        "y",
+        accept_sparse="csr",
+        ensure_2d=False,
+        dtype=None,
+        ensure_all_finite=False,
+        allow_nd=True,
     )
     if y.ndim not in (1, 2):
         raise ValueError(f"y must have one axis or two. Got the shape {y.shape}.")
@@ -110,13 +118,13 @@ def read_labels(y: Any) -> Labels:
 
 
 def _read_classes(y: np.ndarray) -> Labels:
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    y = check_values(y, "y", ensure_2d=False, dtype=None)
     check_classification_targets(y)
     classes, index = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"y must have at least two classes. Got the one class {classes[0]}; rows without a "
-            f"weight do not count."
+            f"y must have at least two classes. Got the one class {str(classes[0])[:80]}; "
+            f"rows without a weight do not count."
         )
     values = np.zeros((len(y), len(classes)), dtype=np.int8)
     values[np.arange(len(y)), index] = 1
@@ -136,7 +144,7 @@ def read_indicators(y: Any) -> Any:
         try:
             data = data.astype(np.float64)
         except (TypeError, ValueError):
-            raise ValueError(_INDICATORS.format(repr(data.ravel().tolist()[0]))) from None
+            raise ValueError(_INDICATORS.format(shown(data.ravel().tolist()[0]))) from None
     missing = (data == -1) | np.isnan(data) if data.dtype.kind == "f" else data == -1
     wrong = ~missing & (data != 0) & (data != 1)
     if wrong.any():
@@ -157,7 +165,7 @@ def read_label_sets(y: Any, n_labels: int) -> np.ndarray:
     ValueError
         If the columns are others.
     """
-    y = check_array(y, accept_sparse="csr", dtype=None, ensure_all_finite=False, input_name="Y")
+    y = check_values(y, "Y", accept_sparse="csr", dtype=None, ensure_all_finite=False)
     if y.shape[1] != n_labels:
         raise ValueError(
             f"Y must have {n_labels} columns, one for each of classes_. Got {y.shape[1]}."
