@@ -4,9 +4,9 @@ An autoencoder for PCA, in the same grid search
 ===============================================
 
 The pipeline of scaler, PCA and classifier is the commonest place of PCA. Here the autoencoder
-takes that place, in the same pipeline and the same grid search, on the breast cancer data. Its grid
-has one parameter more: ``beta``, the weight of the Kullback-Leibler term, by which a latent space is
-smoothed (above 1) or sharpened (below 1).
+takes that place, in the same pipeline and the same grid search, on the breast cancer data. Its
+grid has one parameter more: ``beta``, the weight of the Kullback-Leibler term, by which a latent
+space is smoothed (above 1) or sharpened (below 1).
 """
 
 # %%

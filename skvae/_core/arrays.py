@@ -24,7 +24,9 @@ def as_tensor(array: np.ndarray, dtype: torch.dtype | None = None) -> Tensor:
 
 
 def as_numpy(value: Any, name: str = "X") -> Any:
-    """Give a torch tensor as a NumPy array, a sparse one as a SciPy matrix; the rest as it is.
+    """Give a torch tensor, or a list of such, as NumPy arrays; the rest as it is.
+
+    A sparse tensor becomes a SciPy matrix.
 
     The gradient is left behind, a tensor on a device is copied to the CPU, and types that NumPy
     does not have, such as bfloat16, become float32.
@@ -41,6 +43,8 @@ def as_numpy(value: Any, name: str = "X") -> Any:
     ValueError
         If the tensor has no values to read.
     """
+    if isinstance(value, list | tuple) and len(value) and isinstance(value[0], Tensor):
+        return [as_numpy(row, name) for row in value]
     if not isinstance(value, Tensor):
         return value
     try:
@@ -53,9 +57,10 @@ def as_numpy(value: Any, name: str = "X") -> Any:
             return sparse.coo_array(cells, shape=tuple(coo.shape)).tocsr()
         return _dense(tensor if tensor.layout is torch.strided else tensor.to_dense())
     except (NotImplementedError, RuntimeError, TypeError) as error:
+        reason = str(error)[:200].splitlines()[0].rstrip(".")
         raise ValueError(
             f"{name} is a torch tensor whose values cannot be read as a NumPy array: "
-            f"{str(error).partition(chr(10))[0][:200]} Pass a dense tensor on the CPU, or an array."
+            f"{reason}. Pass a dense tensor on the CPU, or an array."
         ) from error
 
 

@@ -7,6 +7,7 @@ and which would have it ask one library's arrays for another's types.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,11 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from skvae._core.arrays import as_numpy
 
 _FLOATS = [np.float64, np.float32]
+
+
+def on_arrays() -> AbstractContextManager[None]:
+    """Have scikit-learn treat arrays as NumPy's inside the context, whatever its settings."""
+    return config_context(array_api_dispatch=False)
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
@@ -33,7 +39,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
     **options
         Further ones of ``validate_data``.
     """
-    with config_context(array_api_dispatch=False):
+    with on_arrays():
         return validate_data(
             estimator,
             as_numpy(X),
@@ -46,7 +52,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
 
 def check_values(values: Any, name: str, **options: Any) -> Any:
     """Check an array that no estimator knows the features of, such as latents or targets."""
-    with config_context(array_api_dispatch=False):
+    with on_arrays():
         return check_array(as_numpy(values, name), input_name=name, **options)
 
 
@@ -69,5 +75,5 @@ def check_latents(Z: Any, n_components: int) -> np.ndarray:
 
 def check_sample_weight(sample_weight: Any, X: Any, **options: Any) -> np.ndarray:
     """Give one weight for each of the rows."""
-    with config_context(array_api_dispatch=False):
+    with on_arrays():
         return _check_sample_weight(as_numpy(sample_weight, "sample_weight"), X, **options)

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from scipy import sparse
 from scipy.special import expit, softmax
-from sklearn import config_context
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
@@ -20,7 +19,7 @@ from skvae import training
 from skvae._core.arrays import as_numpy, as_tensor
 from skvae._core.checks import check_sizes, shown
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
-from skvae._sklearn.rows import check_rows
+from skvae._sklearn.rows import check_rows, on_arrays
 from skvae.fitting._fit import explain_split
 from skvae.inference._fitted import BLOCK_CELLS, TORCH_DTYPES, Rowwise
 from skvae.multilabel import _fit as _canonical
@@ -154,13 +153,14 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         if self.multilabel_ and isinstance(self.threshold, str):
             lost.append("the threshold is not tuned, but 0.5")
         done = ", and ".join(lost)
-        if self.n_folds == 1:
-            message = explain_split(n_samples, self.validation_fraction, done)
-        else:
+        n_folds = _canonical.FOLDS if isinstance(self.n_folds, str) else self.n_folds
+        if n_folds > 1 and n_samples < 2 * n_folds:
             message = (
-                f"n_folds={shown(self.n_folds)} takes more than {n_samples} rows, at least 2 a "
-                f"fold. So {done}. Give more rows"
+                f"n_folds={shown(self.n_folds)} takes at least 2 rows for each of {n_folds} folds. "
+                f"Got {n_samples}. So {done}. Give more rows"
             )
+        else:
+            message = explain_split(n_samples, self.validation_fraction, done)
         self._warn_of(f"{message}, or set early_stopping=False and a number as threshold.")
 
     def _warn_of(self, message: str) -> None:
@@ -305,7 +305,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             Share of the rows that are predicted without an error.
         """
         y, weight = as_numpy(y, "y"), as_numpy(sample_weight, "sample_weight")
-        with config_context(array_api_dispatch=False):
+        with on_arrays():
             return float(super().score(X, y, sample_weight=weight))
 
     def __sklearn_tags__(self) -> Any:

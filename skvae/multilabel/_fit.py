@@ -41,7 +41,7 @@ TRAINING_DTYPE = torch.float32
 _SCORE_RANGE = 5.0
 
 # n_folds="auto": so many folds up to so many rows. Beyond, one held-out part is large enough.
-_FOLDS = 3
+FOLDS = 3
 _FOLDED_ROWS = 5000
 
 # Cells that the scores of held-out rows may fill: 128 MiB of float32.
@@ -289,7 +289,7 @@ def part_rows(
     most = max(_HELD_OUT_CELLS // n_labels, 2)
     n_folds = plan.n_folds
     if isinstance(n_folds, str):
-        n_folds = _FOLDS if n_samples <= min(most, _FOLDED_ROWS) else 1
+        n_folds = FOLDS if n_samples <= min(most, _FOLDED_ROWS) else 1
     if n_folds == 1:
         fraction = min(plan.validation_fraction, most / n_samples)
         kept, held = split(n_samples, fraction, random_state)
