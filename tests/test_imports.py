@@ -6,8 +6,11 @@ room imports lie below it, and a circle of rooms is what breaks the rule.
 
 import ast
 import graphlib
+import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -119,3 +122,88 @@ def test_import_needs_neither_pictures_nor_data_frames():
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stdout.strip() == "imported", result.stderr
+
+
+# What README's commands install beside the dependencies, and all that pyproject.toml could bring.
+ROOT = PACKAGE.parent
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+README = (ROOT / "README.md").read_text()
+(COMMAND,) = re.findall(r"<!-- run -->\n```\n(.*)\n```", README)
+(INSTALLED,) = re.findall(r"-e \"\.\[(.*?)\]\"", COMMAND)
+
+
+def distributions(extras):
+    """Names of the distributions that extras bring."""
+    return {re.split(r"[^\w-]", wanted)[0] for extra in extras for wanted in EXTRAS[extra]}
+
+
+ABSENT = sorted(distributions(EXTRAS) - distributions(INSTALLED.split(",")))
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+# Fits are of one epoch, to be quick.
+BARE = f"""
+import doctest, runpy, sys
+
+class Absent:
+    def find_spec(name, path, target=None):
+        if name.partition(".")[0] in {ABSENT!r}:
+            raise ModuleNotFoundError("not installed: " + name)
+
+sys.meta_path.insert(0, Absent)
+from skvae.estimators._base import BaseAutoencoder
+from skvae.multilabel._base import BaseMultilabel
+
+def shortened(plan):
+    def short(self, *args):
+        full = plan(self, *args)
+        return full._replace(schedule=full.schedule._replace(max_iter=1))
+    return short
+
+for base in (BaseAutoencoder, BaseMultilabel):
+    base._plan = shortened(base._plan)
+"""
+
+
+def run_bare(program, *args, cwd):
+    """Run a program where only what the run command installs is there."""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", BARE + program, *map(str, args)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"},
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_what_the_run_command_does_not_install_is_absent(tmp_path):
+    assert {"pandas", "polars", "skops", "zuko"} <= set(ABSENT)
+    assert "matplotlib" not in ABSENT
+    with pytest.raises(AssertionError, match="pandas"):
+        run_bare("from sklearn.datasets import load_wine\nload_wine(as_frame=True)", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_example_needs_what_the_run_command_installs(example, tmp_path):
+    program = (
+        "path = sys.argv.pop(1)\nsys.argv[0] = path\nrunpy.run_path(path, run_name='__main__')"
+    )
+    run_bare(program, example, cwd=tmp_path)
+
+
+def test_readme_needs_what_the_run_command_installs(tmp_path):
+    """After one epoch its results are others, so only exceptions count here."""
+    program = """
+class Raising(doctest.DocTestRunner):
+    def report_failure(self, *args):
+        pass
+
+    def report_unexpected_exception(self, out, test, example, exc_info):
+        raise exc_info[1]
+
+text = open(sys.argv[1]).read()
+test = doctest.DocTestParser().get_doctest(text, {}, "README", None, 0)
+assert len(test.examples) > 10
+Raising().run(test)
+"""
+    run_bare(program, ROOT / "README.md", cwd=tmp_path)

@@ -55,7 +55,8 @@ def test_collapsed_latents_are_counted(estimator, n_components):
 
 
 def test_collapse_of_every_latent_is_said_to_be_harm_with_the_remedy():
-    model = small(VariationalAutoencoder, beta=1000.0, init="random", max_iter=60)
+    model = small(VariationalAutoencoder, beta=1000.0, init="random", max_iter=200)
+    model.set_params(learning_rate_init=1e-2)
     message = collapse(warnings_of(lambda: model.fit(X)))
     assert model.n_active_components_ == 0
     assert "2 of 2 latents" in message

@@ -52,9 +52,9 @@ def as_numpy(value: Any, name: str = "X") -> Any:
         if tensor.is_quantized:
             tensor = tensor.dequantize()
         if tensor.layout is not torch.strided and tensor.ndim == 2:
-            coo = tensor.to_sparse_coo().coalesce().cpu()
-            cells = (_dense(coo.values()), tuple(coo.indices().numpy()))
-            return sparse.coo_array(cells, shape=tuple(coo.shape)).tocsr()
+            matrix = tensor.to_sparse_coo().coalesce().cpu()
+            cells = (_dense(matrix.values()), tuple(matrix.indices().numpy()))
+            return sparse.coo_array(cells, shape=tuple(matrix.shape)).tocsr()
         return _dense(tensor if tensor.layout is torch.strided else tensor.to_dense())
     except (NotImplementedError, RuntimeError, TypeError) as error:
         reason = str(error)[:200].splitlines()[0].rstrip(".")
