@@ -4,9 +4,9 @@ An autoencoder for PCA, in the same grid search
 ===============================================
 
 The pipeline of scaler, PCA and classifier is the commonest place of PCA. Here the autoencoder
-takes that place, in the same pipeline and the same grid search, on the breast cancer data as a
-DataFrame. Its grid has one parameter more: ``beta``, the weight of the Kullback-Leibler term, by
-which a latent space is smoothed (above 1) or sharpened (below 1).
+takes that place, in the same pipeline and the same grid search, on the breast cancer data. Its
+grid has one parameter more: ``beta``, the weight of the Kullback-Leibler term, by which a latent
+space is smoothed (above 1) or sharpened (below 1).
 """
 
 # %%
@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skvae import VariationalAutoencoder
 
-X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+X, y = load_breast_cancer(return_X_y=True)
 
 
 # %%
@@ -34,7 +34,7 @@ def search(reducer, grid):
     """Grid search over a pipeline whose middle step is ``reducer``."""
     pipeline = Pipeline(
         [("scale", StandardScaler()), ("reduce", reducer), ("classify", LogisticRegression())]
-    ).set_output(transform="pandas")
+    )
     return GridSearchCV(pipeline, grid, cv=3, n_jobs=2)
 
 
@@ -69,10 +69,11 @@ def main():
             f"{grid.best_score_:18.3f}{grid.score(X_test, y_test):8.3f}"
             f"{log_likelihood(grid.best_estimator_, X_test):17.2f}"
         )
-    # Frames pass through, with their index and the names of the latents.
-    latents = SEARCHES["VAE"].best_estimator_[:-1].transform(X_test)
+    encoder = SEARCHES["VAE"].best_estimator_[:-1]
     print("\nThree test rows in the autoencoder's first latents:")
-    print(latents.iloc[:3, :2].round(2).to_string())
+    print("".join(f"{name:>26}" for name in encoder.get_feature_names_out()[:2]))
+    for row in encoder.transform(X_test[:3]):
+        print("".join(f"{value:26.2f}" for value in row[:2]))
 
 
 def log_likelihood(pipeline, rows):

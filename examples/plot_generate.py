@@ -32,7 +32,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skvae import VariationalAutoencoder
 
-X = load_wine(as_frame=True).data
+wine = load_wine()
+X, NAMES = wine.data, wine.feature_names
 vae = make_pipeline(StandardScaler(), VariationalAutoencoder(5, random_state=0)).fit(X)
 pca = make_pipeline(StandardScaler(), PCA(5)).fit(X)
 
@@ -83,8 +84,8 @@ def plot_pairs(generated):
     for (name, rows), row_of_axes in zip(generated.items(), axes, strict=True):
         row_of_axes[0].set_title(name, loc="left")
         for (first, second), ax in zip(PAIRS, row_of_axes, strict=True):
-            i, j = X.columns.get_loc(first), X.columns.get_loc(second)
-            ax.scatter(X[first], X[second], s=16, color="0.7", label="real")
+            i, j = NAMES.index(first), NAMES.index(second)
+            ax.scatter(X[:, i], X[:, j], s=16, color="0.7", label="real")
             ax.scatter(rows[:, i], rows[:, j], s=16, color="C0", label="new", alpha=0.7, lw=0)
             ax.set(xlabel=first, ylabel=second.replace("_", " "))
             ax.spines[["top", "right"]].set_visible(False)

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from skvae._core.checks import check_number
+from skvae._core.checks import check_number, shown
 
 __all__ = ["Corruption", "GaussianNoise", "Masking"]
 
@@ -107,7 +107,7 @@ class Masking(Corruption):
         if self.share >= 1:
             raise ValueError(
                 f"The 'share' parameter of Masking must be below 1, or nothing is left to encode. "
-                f"Got {self.share!r}."
+                f"Got {shown(self.share)}."
             )
 
     def corrupt(

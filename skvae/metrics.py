@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from sklearn.metrics import mutual_info_score
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from torch import Tensor
 
+from skvae._core.checks import shown
 from skvae._core.math import log_mean_exp
 from skvae._core.process import isolated
+from skvae._sklearn.rows import check_values
 from skvae.estimators._base import BaseAutoencoder
 from skvae.inference._report import ACTIVE_VARIANCE
 from skvae.regularizers import aggregate_density
@@ -217,7 +219,7 @@ def bound_terms(estimator: BaseAutoencoder, X: Any, *, random_state: Any = 0) ->
     if not posterior.factorises:
         raise ValueError(
             f"The terms of the bound need independent normal latents given a row. Got the "
-            f"posterior {posterior!r}. Fit with posterior='diagonal_normal'."
+            f"posterior {shown(posterior)}. Fit with posterior='diagonal_normal'."
         )
     generator = torch.Generator().manual_seed(
         int(check_random_state(random_state).randint(2**31 - 1))
@@ -290,8 +292,8 @@ def mutual_information_gap(Z: Any, factors: Any, *, n_bins: int = 20) -> float:
     >>> round(mutual_information_gap(factors @ [[1, 1], [1, -1]], factors), 6)
     0.0
     """
-    Z = check_array(Z, input_name="Z", ensure_min_features=2)
-    factors = check_array(factors, input_name="factors", dtype=None)
+    Z = check_values(Z, "Z", ensure_min_features=2)
+    factors = check_values(factors, "factors", dtype=None)
     check_consistent_length(Z, factors)
     edges = [np.histogram_bin_edges(z, n_bins)[1:-1] for z in Z.T]
     codes = [np.digitize(z, edge) for z, edge in zip(Z.T, edges, strict=True)]

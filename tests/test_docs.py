@@ -1,9 +1,13 @@
-"""The pages of docs/ are run as they stand."""
+"""The pages of docs/ are run as they stand, and what notebooks show leads to pages that exist."""
 
 import doctest
+import re
 from pathlib import Path
 
 import pytest
+from everything import FITS, fits, fitted
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(page.name for page in DOCS.glob("*.md") if ">>> " in page.read_text())
@@ -14,3 +18,15 @@ def test_page_shows_what_it_says(page):
     failed, attempted = doctest.testfile(str(DOCS / page), module_relative=False)
     assert attempted > 0
     assert failed == 0
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("is_fitted", [False, True], ids=["unfitted", "fitted"])
+@pytest.mark.parametrize(("estimator", "name"), FITS)
+def test_representation_links_to_no_page_that_is_not_there(estimator, name, is_fitted):
+    """scikit-learn's site has no page about this package, and there is no other site yet."""
+    model = fitted(estimator, name) if is_fitted else fits(estimator)[name][0]
+    for shown in (model, make_pipeline(StandardScaler(), model)):
+        links = re.findall(r"""https?://[^\s"'<>]+""", shown._repr_html_())
+        assert [link for link in links if "skvae" in link or estimator.__name__ in link] == []
+    assert model._get_doc_link() == ""

@@ -6,8 +6,11 @@ room imports lie below it, and a circle of rooms is what breaks the rule.
 
 import ast
 import graphlib
+import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -119,3 +122,95 @@ def test_import_needs_neither_pictures_nor_data_frames():
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stdout.strip() == "imported", result.stderr
+
+
+# What README's commands install beside the dependencies, and all that pyproject.toml could bring.
+ROOT = PACKAGE.parent
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+README = (ROOT / "README.md").read_text()
+(COMMAND,) = re.findall(r"<!-- run -->\n```\n(.*)\n```", README)
+(INSTALLED,) = re.findall(r"-e \"\.\[(.*?)\]\"", COMMAND)
+
+
+def distributions(extras):
+    """Names of the distributions that extras bring."""
+    return {re.split(r"[^\w-]", wanted)[0] for extra in extras for wanted in EXTRAS[extra]}
+
+
+ABSENT = sorted(distributions(EXTRAS) - distributions(INSTALLED.split(",")))
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+# One epoch, no jobs, forests or pretraining, and no pictures written: what is imported stays.
+BARE = f"""
+import doctest, runpy, sys
+
+class Absent:
+    def find_spec(name, path, target=None):
+        if name.partition(".")[0] in {ABSENT!r}:
+            raise ModuleNotFoundError("not installed: " + name)
+
+sys.meta_path.insert(0, Absent)
+import joblib, numpy, matplotlib.figure, sklearn.model_selection
+from skvae.estimators._base import BaseAutoencoder
+from skvae.fitting import _fit
+from skvae.multilabel._base import BaseMultilabel
+
+def shortened(plan):
+    def short(self, *args):
+        full = plan(self, *args)
+        return full._replace(schedule=full.schedule._replace(max_iter=1))
+    return short
+
+for base in (BaseAutoencoder, BaseMultilabel):
+    base._plan = shortened(base._plan)
+_fit.write_rbm_start = lambda *args: None
+matplotlib.figure.Figure.savefig = lambda *args, **kwargs: None
+sklearn.model_selection.cross_val_score = lambda *args, **kwargs: numpy.full(5, 0.5)
+joblib.parallel_config("sequential")
+"""
+
+
+def run_bare(program, *args, cwd):
+    """Run a program where only what the run command installs is there."""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", BARE + program, *map(str, args)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"},
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_absent_are_those_that_the_run_command_does_not_install():
+    assert {"pandas", "polars", "skops", "zuko"} <= set(ABSENT)
+    assert "matplotlib" not in ABSENT
+
+
+def test_readme_and_examples_need_what_the_run_command_installs(tmp_path):
+    """After one epoch README's results are others, so of its code only exceptions count here."""
+    program = """
+class Raising(doctest.DocTestRunner):
+    def report_failure(self, *args):
+        pass
+
+    def report_unexpected_exception(self, out, test, example, exc_info):
+        raise exc_info[1]
+
+try:
+    import pandas
+except ModuleNotFoundError:
+    pass
+else:
+    raise AssertionError("pandas is there")
+_, readme, *examples = sys.argv
+test = doctest.DocTestParser().get_doctest(open(readme).read(), {}, "README", None, 0)
+assert len(test.examples) > 10
+Raising().run(test)
+for example in examples:
+    print(example, flush=True)
+    sys.argv = [example]
+    runpy.run_path(example, run_name="__main__")
+"""
+    assert len(EXAMPLES) >= 5
+    run_bare(program, ROOT / "README.md", *EXAMPLES, cwd=tmp_path)

@@ -367,6 +367,7 @@ def test_weighted_rows_prove_a_gain_as_repeated_rows_do_with_their_effective_num
     assert not gained(held_out(gain, np.r_[np.full(38, 1e-9), 1.0, 1.0]), first)
 
 
+@pytest.mark.filterwarnings("ignore:.*validation_fraction")
 def test_table_with_too_few_rows_to_hold_any_out_stays_pca():
     X = load_wine().data[::18]  # 10 rows, of which a tenth is one
     vae = VariationalAutoencoder(2, random_state=0).fit(X)

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+
+
+class _Shown(reprlib.Repr):
+    """Values as an error shows them, however long they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxlong = 80
+        self.maxother = 200
+
+
+def shown(value: Any) -> str:
+    """Give the repr of what a user gave, in a length that does not grow with it."""
+    return _shown.repr(value)
+
+
+_shown = _Shown()
 
 
 def check_integer(component: Any, name: str, least: int = 1) -> None:
@@ -43,7 +61,7 @@ def check_sizes(value: Any, name: str) -> tuple[int, ...]:
     if sizes.ndim > 1 or (sizes.size and (sizes.dtype.kind not in "iu" or sizes.min() < 1)):
         raise ValueError(
             f"The {name!r} parameter must hold integers of at least 1. "
-            f"Got {value!r}. Use () for the linear model."
+            f"Got {shown(value)}. Use () for the linear model."
         )
     return tuple(sizes.tolist())
 
@@ -51,5 +69,5 @@ def check_sizes(value: Any, name: str) -> tuple[int, ...]:
 def _refuse(component: Any, name: str, allowed: str) -> None:
     raise ValueError(
         f"The {name!r} parameter of {type(component).__name__} must be {allowed}. "
-        f"Got {getattr(component, name)!r}."
+        f"Got {shown(getattr(component, name))}."
     )

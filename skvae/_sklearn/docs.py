@@ -50,14 +50,15 @@ early_stopping
     rows. False trains on all rows for ``max_iter`` epochs and keeps the last.
 validation_fraction
     Share of rows held out, as in ``MLPRegressor``. With fewer than two such rows none are, and
-    the PCA start is kept: nothing could tell a gain from chance.
+    the PCA start is kept: nothing could tell a gain from chance. A warning then says so.
 n_iter_no_change
     Epochs without a gain of ``tol`` after which training stops, as in ``MLPRegressor``.
 warm_start
     Whether ``fit`` goes on from the fitted networks, in their units.
 device
-    "cpu", "cuda", "cuda:1", "mps" or "xpu". "auto" is a CUDA GPU where there is one and a step
-    is large enough to gain, outside joblib's workers; else the CPU. Inference is on the CPU.
+    "cpu", "cuda", "cuda:1", "mps" or "xpu", or a ``torch.device`` of these. "auto" is a CUDA GPU
+    where there is one and a step is large enough to gain, outside joblib's workers; else the CPU.
+    Inference is on the CPU.
 precision
     What matrix products are taken in while training on a device. "bfloat16" is faster on a recent
     GPU, to three digits; parameters, sums and densities stay float32. On the CPU both are float32.
@@ -77,14 +78,15 @@ explained_variance_ratio_
 noise_variance_
     Mean of Var[x|z], one number where the features share it.
 loss_curve_
-    Mean training loss of each epoch: minus the objective, in nats of X in its own units.
+    Mean training loss of each epoch: minus the objective, in nats of X in its own units. Of a
+    stream of ``partial_fit`` it and ``history_`` hold the last 1000 passes.
 validation_scores_
     Held-out objective of the start and of each epoch, in nats of X in its own units; None
     without held-out rows.
 best_validation_score_
     The best of ``validation_scores_``.
 n_iter_
-    Number of epochs run.
+    Number of epochs run, with all passes of a stream.
 n_skipped_steps_
     Number of steps skipped because their gradient was not finite.
 likelihood_

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_sample_weight
+
+from skvae._core.checks import shown
+from skvae._sklearn.rows import check_sample_weight
 
 # Where libraries are installed.
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
@@ -22,8 +24,6 @@ _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib",
 
 class Estimator(BaseEstimator):
     """A failed fit leaves what was fitted before, and a pickle says its format."""
-
-    _doc_link_module = "skvae"
 
     # Raised by one whenever a pickle of an older state could not be read any more.
     _state_version: int
@@ -56,7 +56,7 @@ class Estimator(BaseEstimator):
         version = state.pop("_state_version", None)
         if version != self._state_version:
             raise ValueError(
-                f"This {type(self).__name__} was saved in format {version!r}; this version of "
+                f"This {type(self).__name__} was saved in format {shown(version)}; this version of "
                 f"skvae reads format {self._state_version}. Load it with the version that saved it."
             )
         super().__setstate__(state)
@@ -88,7 +88,7 @@ def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, 
         If a weight is negative or not finite, if their sum is beyond float64, or if fewer than
         ``n_least`` are positive.
     """
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    weight = check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError(
             f"sample_weight must not be negative. Got a least weight of {weight.min():g}."

@@ -90,7 +90,7 @@ class Autoencoder(BaseAutoencoder):
         As in every autoencoder.
     warm_start : bool, default=False
         As in every autoencoder.
-    device : str, default="auto"
+    device : str or torch.device, default="auto"
         As in every autoencoder.
     precision : {"float32", "bfloat16"}, default="float32"
         As in every autoencoder.

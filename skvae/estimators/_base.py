@@ -13,26 +13,35 @@ from sklearn.base import _fit_context, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
-from sklearn.utils.validation import validate_data
 
 from skvae import training
-from skvae._core.checks import check_sizes
+from skvae._core.checks import check_sizes, shown
 from skvae._core.process import isolated
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
+from skvae._sklearn.rows import check_rows
 from skvae.estimators._components import COMPONENTS, CORRUPTIONS, allowed, resolve
 from skvae.fitting import _fit as _fitting
 from skvae.fitting import _trainer
-from skvae.fitting._fit import Fit
+from skvae.fitting._fit import Fit, explain_split
 from skvae.fitting._steps import TERMS
 from skvae.fitting._trainer import Plan
 from skvae.inference._density import fit_density
-from skvae.inference._fitted import ACCEPTED, TORCH_DTYPES, FittedModel, check_domain
-from skvae.inference._report import latent_moments, latent_report, pool, report_rows
+from skvae.inference._fitted import TORCH_DTYPES, FittedModel, check_domain
+from skvae.inference._report import (
+    collapse_message,
+    latent_moments,
+    latent_report,
+    pool,
+    report_rows,
+)
 from skvae.model._model import Architecture, Model
 from skvae.nn import ACTIVATIONS
 from skvae.schedules import Constant, Schedule
 from skvae.starts._principal import Units
 from skvae.training import Outcome, limit_threads, resolve_device
+
+# Passes of a stream that history_ keeps, so that its state does not grow without bound.
+_KEPT_PASSES = 1000
 
 
 class BaseAutoencoder(FittedModel, Estimator):
@@ -68,7 +77,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
-        "device": [str],
+        "device": [str, torch.device],
         "precision": [StrOptions({"float32", "bfloat16"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -123,6 +132,7 @@ class BaseAutoencoder(FittedModel, Estimator):
             self._seed = int(random_state.randint(2**31 - 1))
             self._fit_density(X, weight)
         self._warn(fit.outcome)
+        self._warn_unjudged(fit, X.shape[0])
         self._warn_skipped(fit.outcome.n_skipped)
         return self
 
@@ -183,7 +193,7 @@ class BaseAutoencoder(FittedModel, Estimator):
             self.latent_density_ = fit_density(self.latent_density, *moments, weight, self._seed)
 
     def _validate(self, X: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray | None]:
-        X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1, **ACCEPTED)
+        X = check_rows(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
         if sample_weight is None:
             return X, None
         weight, positive = check_weight(sample_weight, X, 2 if reset else 1)
@@ -208,9 +218,10 @@ class BaseAutoencoder(FittedModel, Estimator):
         architecture.check()
         beta = self._choice("beta")
         if not (architecture.posterior.has_density or beta == 0):
+            point = shown(self._choice("posterior"))
             raise ValueError(
-                f"The posterior {self._choice('posterior')!r} is a point, whose KL to the prior is "
-                f"infinite. Got beta={beta!r}. Set beta=0, and a regularizer such as "
+                f"The posterior {point} is a point, whose KL to the prior is "
+                f"infinite. Got beta={shown(beta)}. Set beta=0, and a regularizer such as "
                 f"'maximum_mean_discrepancy' if the latents shall follow the prior."
             )
         return architecture
@@ -270,7 +281,7 @@ class BaseAutoencoder(FittedModel, Estimator):
             if not same:
                 raise ValueError(
                     f"The fitted networks cannot go on with another {name!r}: they have "
-                    f"{fitted[name]!r}. Got {value!r}. Set it back, or call fit with "
+                    f"{shown(fitted[name])}. Got {shown(value)}. Set it back, or call fit with "
                     f"warm_start=False."
                 )
         work = self._work(Architecture(**fitted), np.empty((256, self.n_features_in_)))
@@ -328,11 +339,14 @@ class BaseAutoencoder(FittedModel, Estimator):
         self.n_active_components_ = int(report.active.sum())
 
         past: dict[str, list[float]] = {name: [] for name in TERMS} if first else self.history_
+        kept = slice(None) if first else slice(-_KEPT_PASSES, None)
         self.history_: dict[str, list[float]] = {
-            name: past[name] + [terms[k] for terms in outcome.terms] for k, name in enumerate(TERMS)
+            name: (past[name] + [terms[k] for terms in outcome.terms])[kept]
+            for k, name in enumerate(TERMS)
         }
         self.loss_curve_ = self.history_["loss"]
-        self.n_iter_ = len(self.loss_curve_)
+        # The seed of a stream's pass, and its place in the schedule of beta, count all passes.
+        self.n_iter_: int = len(outcome.terms) + (0 if first else self.n_iter_)
         self.n_skipped_steps_: int = outcome.n_skipped + (0 if first else self.n_skipped_steps_)
         self.validation_scores_ = outcome.scores or None
         self.best_validation_score_ = max(outcome.scores) if outcome.scores else None
@@ -355,12 +369,25 @@ class BaseAutoencoder(FittedModel, Estimator):
                 f"max_iter={self.max_iter} ended. Raise max_iter."
             )
         if self.max_iter > 0 and not self._active.all():
-            dead = ", ".join(map(str, np.flatnonzero(~self._active)))
-            remedies = [f"beta={self.beta!r}"] if "beta" not in self._fixed else []
-            if self._active.any():
-                remedies.insert(0, f"n_components to {self.n_active_components_}")
-            remedy = f" Lower {', or lower '.join(remedies)}." if remedies else ""
-            warn(f"latents {dead} have collapsed and carry nothing of X.{remedy}")
+            weights = {"beta": "the KL term", "regularizer": "the regularizer"}
+            chosen = {n: getattr(self, n) for n in weights if n not in self._fixed}
+            remedies = [
+                f"less weight to {weights[name]} ({name}={shown(value)})"
+                for name, value in chosen.items()
+                if value is not None
+            ]
+            warn(collapse_message(self.n_active_components_, self.n_components_, remedies))
+
+    def _warn_unjudged(self, fit: Fit, n_samples: int) -> None:
+        """Say that no rows could be held out, although ``early_stopping`` asks for them."""
+        n_epochs = len(fit.outcome.terms)
+        if n_epochs:
+            done = f"epochs cannot be compared, and the last of {n_epochs} is kept"
+        else:
+            done = "a gain cannot be told from chance: no epoch is run, and the start is kept"
+        if not fit.judged:
+            message = explain_split(n_samples, self.validation_fraction, done)
+            _warn_of_convergence(self, f"{message}, or set early_stopping=False.")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.special import stdtrit
 
+from skvae._core.arrays import as_tensor
 from skvae.fitting._trainer import Plan, Trainer, plan_work
 from skvae.model._model import Architecture, Model
 from skvae.starts._boltzmann import write_rbm_start
@@ -37,13 +38,14 @@ _CONFIDENCE = 0.9
 
 
 class Fit(NamedTuple):
-    """A trained model and how it came about."""
+    """A trained model and how it came about; ``judged`` unless rows to hold out were too few."""
 
     model: Model
     architecture: Architecture
     units: Units
     outcome: Outcome
     adam: Adam
+    judged: bool = True
 
 
 def split(
@@ -55,6 +57,20 @@ def split(
         return np.arange(n_samples), None
     order = random_state.permutation(n_samples)
     return np.sort(order[n_held:]), np.sort(order[:n_held])
+
+
+def explain_split(n_samples: int, fraction: float, consequence: str) -> str:
+    """Say why ``split`` held nothing out, what follows, and what to do; more may be added to it."""
+    n_held = math.ceil(fraction * n_samples)
+    if n_samples < 4:
+        remedy = "Give more rows"
+    else:
+        way = "Raise" if n_held < 2 else "Lower"
+        remedy = f"{way} validation_fraction, give more rows"
+    return (
+        f"validation_fraction={fraction:g} would hold {n_held} of {n_samples} rows out and leave "
+        f"{n_samples - n_held} to train on, where each takes at least 2. So {consequence}. {remedy}"
+    )
 
 
 def build(architecture: Architecture, prepared: Prepared, device: torch.device, seed: int) -> Model:
@@ -144,7 +160,8 @@ def fit_model(
         trainer, moved = start_model(trainer, prepared, seed)
         model, architecture = trainer.model, trainer.model.architecture
     # With too few rows to hold any out, nothing could justify leaving the start.
-    stay = not moved and held is None and fraction is not None
+    judged = held is not None or fraction is None
+    stay = not (judged or moved)
     first = None if held is None else trainer.held_out_bounds()
     outcome = trainer.run(plan.schedule._replace(max_iter=0) if stay else plan.schedule)
     if outcome.interrupted and not (outcome.terms and (outcome.best_epoch or not moved)):
@@ -156,7 +173,7 @@ def fit_model(
         units = prepared.units
         set_inputs(model, units)
         write_start(model, prepared, prepared.start(), trainer.rows.draw, seed)
-    return Fit(model, architecture, units, outcome, trainer.adam)
+    return Fit(model, architecture, units, outcome, trainer.adam, judged)
 
 
 def gained(trainer: Trainer, first: np.ndarray) -> bool:
@@ -270,7 +287,7 @@ def one_pass(
     if resume is None:
         write_named_start(trainer, prepared, seed)
     for name, value in (optimizer or {}).items():
-        trainer.adam.state[name].copy_(torch.from_numpy(value))
+        trainer.adam.state[name].copy_(as_tensor(value))
     schedule = plan.schedule._replace(max_iter=1, annealed=False, n_before=n_before)
     outcome = trainer.run(schedule)
     if outcome.interrupted:

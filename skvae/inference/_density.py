@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from skvae._sklearn.rows import on_arrays
+
 
 def fit_density(
     density: Any, mean: np.ndarray, std: np.ndarray, weight: np.ndarray | None, seed: int
@@ -33,17 +35,19 @@ def fit_density(
     density = clone(density)
     if density.get_params().get("random_state", 0) is None:
         density.set_params(random_state=seed)
-    return density.fit(mean + std * generator.standard_normal(mean.shape))
+    with on_arrays():
+        return density.fit(mean + std * generator.standard_normal(mean.shape))
 
 
 def draw_latents(density: Any, n_samples: int, seed: int) -> np.ndarray:
     """Draw latents, whether the density takes its seed at the call or as a parameter."""
-    if "random_state" in inspect.signature(density.sample).parameters:
-        drawn = density.sample(n_samples, random_state=seed)
-    else:
-        density = copy.copy(density)
-        if "random_state" in density.get_params():
-            density.set_params(random_state=seed)
-        drawn = density.sample(n_samples)
+    with on_arrays():
+        if "random_state" in inspect.signature(density.sample).parameters:
+            drawn = density.sample(n_samples, random_state=seed)
+        else:
+            density = copy.copy(density)
+            if "random_state" in density.get_params():
+                density.set_params(random_state=seed)
+            drawn = density.sample(n_samples)
     # A mixture gives the components beside the rows.
     return np.asarray(drawn[0] if isinstance(drawn, tuple) else drawn)

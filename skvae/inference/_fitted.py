@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_random_state, check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted
 
+from skvae._core.arrays import as_tensor
+from skvae._core.checks import shown
 from skvae._core.math import normal_draws
 from skvae._core.process import isolated
 from skvae._sklearn.estimator import check_weight
+from skvae._sklearn.rows import check_latents, check_rows
 from skvae.fitting._fit import make_rows
 from skvae.inference._density import draw_latents
 from skvae.likelihoods import Likelihood
@@ -27,17 +30,7 @@ from skvae.tables import Batch
 # Cells that a block of rows may fill: enough for BLAS, bounded in memory.
 BLOCK_CELLS = 2**22
 
-_FLOATS = [np.float64, np.float32]
-ACCEPTED: dict[str, Any] = {"accept_sparse": "csr", "dtype": _FLOATS}
 TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
-
-
-def as_tensor(array: np.ndarray, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Fitted parameters as a tensor, where they lie if the type is theirs.
-
-    A pickle that joblib maps into memory is read-only, which torch does not know.
-    """
-    return torch.from_numpy(array if array.flags.writeable else array.copy()).to(dtype)
 
 
 def check_domain(likelihood: Likelihood, X: Any) -> None:
@@ -91,14 +84,14 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _with_constants(self, model: Model) -> Model:
         """Give the model all that is fitted beside its parameters."""
         for name, tensor in model.buffers.items():
-            tensor.copy_(torch.from_numpy(self._buffers[name]))
+            tensor.copy_(as_tensor(self._buffers[name]))
         set_inputs(model, Units(**self._units))
         model.train(False)
         return model
 
     def _check_rows(self, X: Any) -> Any:
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, **ACCEPTED)
+        X = check_rows(self, X, reset=False)
         check_domain(self.likelihood_, X)
         return X
 
@@ -126,7 +119,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             if raw is None:
                 output = model.encoder.evaluate(self._working(model, block).inputs)
             else:
-                output = torch.from_numpy(raw)
+                output = as_tensor(raw)
             results.append(read(model, output).numpy())
         return results.array
 
@@ -141,7 +134,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         posterior = self._architecture["posterior"]
         if not posterior.has_density:
             raise ValueError(
-                f"The posterior {posterior!r} is a point, so there is no likelihood of a row. "
+                f"The posterior {shown(posterior)} is a point, so there is no likelihood of a row. "
                 f"Fit a VariationalAutoencoder with posterior='diagonal_normal', or compare rows "
                 f"with inverse_transform's."
             )
@@ -235,13 +228,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _check_latents(self, Z: Any) -> np.ndarray:
         check_is_fitted(self)
-        Z = check_array(Z, dtype=_FLOATS, input_name="Z")
-        if Z.shape[1] != self.n_components_:
-            raise ValueError(
-                f"Z must have n_components_={self.n_components_} columns, one for each latent. "
-                f"Got {Z.shape[1]}."
-            )
-        return Z
+        return check_latents(Z, self.n_components_)
 
     @torch.no_grad()
     def _decoded(
@@ -257,7 +244,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         step = max(1, BLOCK_CELLS // self._row_width())
         for start in range(0, len(z), step):
             rows = slice(start, start + step)
-            working = read(model, model.decode(torch.from_numpy(z[rows])))
+            working = read(model, model.decode(as_tensor(z[rows])))
             X[rows] = working.numpy() * latents.dtype.type(units.scale) + shift
         return X
 
@@ -340,7 +327,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         alike = posterior.has_density or (regularizer is not None and regularizer.matches_prior)
         if not (alike or hasattr(self, "latent_density_")):
             raise ValueError(
-                f"Nothing made the points of {posterior!r} follow the prior, so draws of it "
+                f"Nothing made the points of {shown(posterior)} follow the prior, so draws of it "
                 f"would be no rows like X. Fit with latent_density=GaussianMixture(10), or with "
                 f"regularizer='maximum_mean_discrepancy'."
             )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._core.arrays import as_tensor
 from skvae.model._model import Model
 from skvae.objectives import closed_form_kl
 from skvae.tables import Batch
@@ -95,7 +96,7 @@ def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.nda
     q = model.encode(batch.inputs)
     kl = closed_form_kl(q, model.prior_density())
     n_few = min(_JACOBIAN_ROWS, max(_LEAST_ROWS, _JACOBIAN_CELLS // batch.inputs.shape[1]))
-    few = torch.from_numpy(_spread(len(weight), n_few))
+    few = as_tensor(_spread(len(weight), n_few))
     jacobian, squares, variance = _decoder_moments(model, q.mean[few], weight[few], scale)
     moments = {
         "count": torch.tensor(float(len(weight)), dtype=torch.float32),
@@ -156,6 +157,26 @@ def latent_report(moments: dict[str, np.ndarray], has_density: bool) -> LatentRe
         active=active[order],
         noise_variance=noise,
     )
+
+
+def collapse_message(n_active: int, n_components: int, remedies: list[str]) -> str:
+    """Say what posterior collapse is, whether it does harm, and what to do."""
+    message = (
+        f"{n_components - n_active} of {n_components} latents collapsed. A collapsed latent is "
+        f"nearly the same for every row and carries nothing of X, like a principal component "
+        f"without variance. "
+    )
+    if n_active:
+        message += (
+            f"It does no harm, and n_components={n_active} would do as well. "
+            f"{'To have more of them used, give ' if remedies else ''}"
+        )
+    else:
+        message += (
+            f"As none is left, every row is mapped to the same point, and back to the mean of X. "
+            f"{'Give ' if remedies else 'Check that X varies'}"
+        )
+    return f"{message}{', and '.join(remedies)}".rstrip(" .") + "."
 
 
 def _decoder_moments(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from skvae._core.checks import shown
 from skvae._core.flat import Block, Shape, bind, shared_arrays
 from skvae._core.math import log_mean_exp
 from skvae.likelihoods import Likelihood
@@ -46,8 +47,8 @@ class Architecture(NamedTuple):
             self.regularizer.check(self.posterior)
         if not (self.posterior.has_density or self.objective.takes_points):
             raise ValueError(
-                f"{self.objective!r} needs a posterior with a density. Got {self.posterior!r}. "
-                f"Use objective='elbo', or posterior='diagonal_normal'."
+                f"{shown(self.objective)} needs a posterior with a density. Got "
+                f"{shown(self.posterior)}. Use objective='elbo', or posterior='diagonal_normal'."
             )
 
     @property

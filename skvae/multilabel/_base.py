@@ -13,13 +13,16 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skvae import training
-from skvae._core.checks import check_sizes
+from skvae._core.arrays import as_numpy, as_tensor
+from skvae._core.checks import check_sizes, shown
 from skvae._core.process import isolated
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
-from skvae.inference._fitted import ACCEPTED, BLOCK_CELLS, TORCH_DTYPES, Rowwise, as_tensor
+from skvae._sklearn.rows import check_rows, on_arrays
+from skvae.fitting._fit import explain_split
+from skvae.inference._fitted import BLOCK_CELLS, TORCH_DTYPES, Rowwise
 from skvae.multilabel import _fit as _canonical
 from skvae.multilabel._fit import Fit, Objective, Plan
 from skvae.multilabel._labels import Labels, check_target, read_label_sets, read_labels
@@ -49,10 +52,11 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             self._publish(fit, labels)
         self._warn(fit.outcome)
         self._warn_unknown(fit.unknown, getattr(y, "columns", self.classes_))
+        self._warn_unjudged(fit, X.shape[0])
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Labels, np.ndarray | None]:
         y = check_target(y, type(self).__name__)
-        X = validate_data(self, X, ensure_min_samples=2, **ACCEPTED)
+        X = check_rows(self, X, reset=True, ensure_min_samples=2)
         check_consistent_length(X, y)
         if sample_weight is None:
             return X, read_labels(y), None
@@ -149,6 +153,26 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 f"on: these labels are never predicted. Leave them out, or give some rows of them."
             )
 
+    def _warn_unjudged(self, fit: Fit, n_samples: int) -> None:
+        """Say that no rows could be held out, although some were to be."""
+        if fit.judged:
+            return
+        lost = []
+        if self.early_stopping:
+            lost.append(f"epochs cannot be compared, and the last of {self.n_iter_} is kept")
+        if self.multilabel_ and isinstance(self.threshold, str):
+            lost.append("the threshold is not tuned, but 0.5")
+        done = ", and ".join(lost)
+        n_folds = _canonical.FOLDS if isinstance(self.n_folds, str) else self.n_folds
+        if n_folds > 1 and n_samples < 2 * n_folds:
+            message = (
+                f"n_folds={shown(self.n_folds)} takes at least 2 rows for each of {n_folds} folds. "
+                f"Got {n_samples}. So {done}. Give more rows"
+            )
+        else:
+            message = explain_split(n_samples, self.validation_fraction, done)
+        self._warn_of(f"{message}, or set early_stopping=False and a number as threshold.")
+
     def _warn_of(self, message: str) -> None:
         # Level 6 is the caller of fit: two functions here, _fit, fit, and scikit-learn's wrapper.
         warnings.warn(f"{type(self).__name__}: {message}", ConvergenceWarning, stacklevel=6)
@@ -165,7 +189,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _evaluate(self, X: Any, decode: bool) -> np.ndarray:
         """Codes of the rows, or the decoder's raw scores, in X's dtype, block by block."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, **ACCEPTED)
+        X = check_rows(self, X, reset=False)
         model, units = self._model(TORCH_DTYPES[X.dtype.name]), Units(**self._units)
         step = max(1, BLOCK_CELLS // model.width)
         results = Rowwise(X.shape[0])
@@ -176,7 +200,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 rows = make_rows(model, block, None, units)
                 output = model.encoder.evaluate(rows.part(slice(None)).inputs)
             else:
-                output = torch.from_numpy(code)
+                output = as_tensor(code)
             results.append((model.decoder.evaluate(output) if decode else output).numpy())
         return results.array
 
@@ -215,7 +239,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         check_is_fitted(self)
         model = self._model(torch.float64)
         values = read_label_sets(Y, self._architecture["n_labels"])
-        present, absent = indicators(torch.from_numpy(values), model.flat.values)
+        present, absent = indicators(as_tensor(values), model.flat.values)
         return model.label_encoder.evaluate(model.filled(present, absent)).numpy()
 
     @isolated
@@ -277,6 +301,27 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             return self.classes_[self._evaluate(X, decode=True).argmax(1)]
         labels = (self.decision_function(X) > 0).astype(np.int64)
         return sparse.csr_array(labels) if self._sparse_labels else labels
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Give the accuracy, as every classifier does: of label sets, that of the whole set.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            Their labels, as ``fit`` takes them, none missing.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights.
+
+        Returns
+        -------
+        accuracy : float
+            Share of the rows that are predicted without an error.
+        """
+        y, weight = as_numpy(y, "y"), as_numpy(sample_weight, "sample_weight")
+        with on_arrays():
+            return float(super().score(X, y, sample_weight=weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any
 
+import torch
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -69,14 +70,15 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         is held out once, the folds choose the number of epochs and the threshold together, and all
         rows are then fitted for as many epochs. 1 holds out one part, ``validation_fraction``, and
         keeps that model, in a quarter of the time. "auto" is 3 up to 5000 rows and 1 beyond. With
-        fewer than two rows a fold none are held out, and the threshold is 0.5.
+        fewer than two rows a fold none are held out, the threshold is 0.5, and a warning says so.
     validation_fraction : float in (0, 1), default=0.15
         Share of rows held out where ``n_folds`` is 1.
     n_iter_no_change : int, default=15
         Epochs without a gain of ``tol`` after which training stops.
-    device : str, default="auto"
-        "cpu", "cuda", "cuda:1", "mps" or "xpu". "auto" is a CUDA GPU where there is one and a step
-        is large enough to gain, outside joblib's workers; else the CPU. Inference is on the CPU.
+    device : str or torch.device, default="auto"
+        "cpu", "cuda", "cuda:1", "mps" or "xpu", or a ``torch.device`` of these. "auto" is a CUDA
+        GPU where there is one and a step is large enough to gain, outside joblib's workers; else
+        the CPU. Inference is on the CPU.
     random_state : int, RandomState instance or None, default=None
         Seeds the split, the first parameters, the order of rows and the dropout. Torch's global
         generator is neither read nor moved.
@@ -162,7 +164,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         "n_folds": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
+        "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._core.arrays import as_tensor
 from skvae.fitting._fit import split
 from skvae.multilabel._labels import Labels, f1_scores, tune_threshold
 from skvae.multilabel._model import (
@@ -40,7 +41,7 @@ TRAINING_DTYPE = torch.float32
 _SCORE_RANGE = 5.0
 
 # n_folds="auto": so many folds up to so many rows. Beyond, one held-out part is large enough.
-_FOLDS = 3
+FOLDS = 3
 _FOLDED_ROWS = 5000
 
 # Cells that the scores of held-out rows may fill: 128 MiB of float32.
@@ -78,13 +79,18 @@ class Plan(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """A trained model and how it came about; ``unknown`` labels are so in all rows it has seen."""
+    """A trained model and how it came about.
+
+    ``unknown`` labels are so in all rows it has seen; ``judged`` unless rows to hold out were too
+    few.
+    """
 
     model: Model
     units: Units
     outcome: Outcome
     threshold: Any
     unknown: np.ndarray
+    judged: bool = True
 
 
 class LabelRows:
@@ -102,12 +108,12 @@ class LabelRows:
         self.labels, self.like = labels, model.flat.values
         self.resident: Tensor | None = None
         if isinstance(labels.values, np.ndarray):
-            self.resident = torch.from_numpy(labels.values).to(self.like.device)
+            self.resident = as_tensor(labels.values).to(self.like.device)
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Give which labels are present and which absent, (rows, n_labels)."""
         if self.resident is None:
-            values = torch.from_numpy(self.labels.dense(index.cpu().numpy())).to(self.like.device)
+            values = as_tensor(self.labels.dense(index.cpu().numpy())).to(self.like.device)
         else:
             values = self.resident[index.to(self.like.device)]
         return indicators(values, self.like)
@@ -291,7 +297,7 @@ def part_rows(
     most = max(_HELD_OUT_CELLS // n_labels, 2)
     n_folds = plan.n_folds
     if isinstance(n_folds, str):
-        n_folds = _FOLDS if n_samples <= min(most, _FOLDED_ROWS) else 1
+        n_folds = FOLDS if n_samples <= min(most, _FOLDED_ROWS) else 1
     if n_folds == 1:
         fraction = min(plan.validation_fraction, most / n_samples)
         kept, held = split(n_samples, fraction, random_state)
@@ -423,7 +429,8 @@ def fit_model(
             scores=first.scores,
             still_rising=first.still_rising,
         )
-    return finish(trainer, labels, units, outcome, threshold)
+    fit = finish(trainer, labels, units, outcome, threshold)
+    return fit._replace(judged=bool(parts) or not judged)
 
 
 def finish(trainer: Trainer, labels: Labels, units: Units, outcome: Outcome, threshold: Any) -> Fit:

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import check_array
 from sklearn.utils._missing import is_pandas_na
 from sklearn.utils.multiclass import check_classification_targets
+
+from skvae._sklearn.rows import check_values
 
 # Candidates for a threshold, and how many neighbours a candidate's value is averaged with: on a
 # few dozen held-out rows the best single one is best by chance.
@@ -81,8 +82,9 @@ def check_target(y: Any, estimator: str) -> Any:
             f"matrix, or one class a row."
         )
     _refuse_ragged(y, "y")
-    y = check_array(
+    y = check_values(
         _unmasked(y),
+        "y",
         accept_sparse="csr",
         ensure_2d=False,
         dtype=None,
@@ -172,13 +174,13 @@ def _read_classes(y: np.ndarray) -> Labels:
             f"{len(y)} rows. Leave those rows out. Only an indicator matrix may have missing "
             f"labels; sklearn.preprocessing.MultiLabelBinarizer makes one of lists of labels."
         )
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    y = check_values(y, "y", ensure_2d=False, dtype=None)
     check_classification_targets(y)
     classes, index = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"y must have at least two classes. Got the one class {classes[0]}; rows without a "
-            f"weight do not count."
+            f"y must have at least two classes. Got the one class {str(classes[0])[:80]}; "
+            f"rows without a weight do not count."
         )
     values = np.zeros((len(y), len(classes)), dtype=np.int8)
     values[np.arange(len(y)), index] = 1
@@ -217,7 +219,7 @@ def _as_numbers(data: np.ndarray) -> np.ndarray:
         try:
             cells[k] = float(cell)
         except (TypeError, ValueError, OverflowError):
-            raise ValueError(_INDICATORS.format(repr(cell))) from None
+            raise ValueError(_INDICATORS.format(shown(cell))) from None
     return np.reshape(cells, data.shape)
 
 
@@ -230,13 +232,13 @@ def read_label_sets(y: Any, n_labels: int) -> np.ndarray:
         If the columns are others.
     """
     _refuse_ragged(y, "Y")
-    y = check_array(
+    y = check_values(
         _unmasked(y),
+        "Y",
         accept_sparse="csr",
         ensure_2d=False,
         dtype=None,
         ensure_all_finite=False,
-        input_name="Y",
     )
     _refuse_collections(y, "Y")
     if y.ndim != 2:

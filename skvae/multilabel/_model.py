@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skvae._core.arrays import as_tensor
 from skvae._core.flat import bind
 from skvae.multilabel._labels import Labels, prevalence
 from skvae.nn import DenseNetwork, draw_glorot
@@ -86,10 +87,10 @@ class Model:
         self.flat = bind(self.networks, dtype, device, values, trained=values is None)
         like = self.flat.values
         # Rows come centred: what is dropped from them then counts as the mean.
-        self.encoder.scale = torch.tensor(units.input_scale).to(like)
-        self.prevalence = torch.tensor(units.prevalence).to(like)
+        self.encoder.scale = as_tensor(units.input_scale).to(like, copy=True)
+        self.prevalence = as_tensor(units.prevalence).to(like, copy=True)
         self.label_encoder.shift = self.prevalence
-        self.label_encoder.scale = torch.tensor(1.0 / units.label_scale).to(like)
+        self.label_encoder.scale = as_tensor(1.0 / units.label_scale).to(like)
 
     @property
     def width(self) -> int:

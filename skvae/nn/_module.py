@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from skvae._core.checks import shown
 from skvae._core.process import seeded
 from skvae.nn._network import Network
 
@@ -58,7 +59,7 @@ class ModuleNetwork(Network):
             module = factory(n_in, n_out)
         if not isinstance(module, nn.Module):
             raise ValueError(
-                f"The network factory {factory!r} must return a torch.nn.Module for "
+                f"The network factory {shown(factory)} must return a torch.nn.Module for "
                 f"(n_in={n_in}, n_out={n_out}). Got {type(module).__name__}."
             )
         self.module, self.factory, self.name = module, factory, name
@@ -75,8 +76,8 @@ class ModuleNetwork(Network):
             shape = tuple(self.module(torch.zeros(2, n_in, dtype=torch.float32)).shape)
         if shape != (2, n_out):
             raise ValueError(
-                f"The network factory {factory!r} must return a module that maps (rows, {n_in}) "
-                f"to (rows, {n_out}). For 2 rows it gave the shape {shape}."
+                f"The network factory {shown(factory)} must return a module that maps "
+                f"(rows, {n_in}) to (rows, {n_out}). For 2 rows it gave the shape {shape}."
             )
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._core.arrays import as_tensor
 from skvae._core.flat import Pullback, Shape
 
 
@@ -100,7 +101,7 @@ class Network:
         if torch.is_grad_enabled() or x.device.type != "cpu" or not self.is_written:
             return self.forward(x)
         with np.errstate(all="ignore"):
-            return torch.from_numpy(self.vjp(x.numpy())[0])
+            return as_tensor(self.vjp(x.numpy())[0])
 
     def evaluate_rows(self, X: Any, shift: np.ndarray, scale: float) -> np.ndarray | None:
         """Map rows (x - shift) / scale, given as X; None where converting them first is better."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._core.checks import check_integer
+from skvae._core.checks import check_integer, shown
 from skvae._core.flat import Shape
 from skvae._core.math import LOG_2PI, soft_bound, soft_bound_inverse
 from skvae.priors._base import Prior, Surroundings
@@ -147,7 +147,8 @@ class VampPrior(Prior):
         if not posterior.factorises:
             raise ValueError(
                 f"VampPrior mixes normal posteriors with independent latents. Got the posterior "
-                f"{posterior!r}. Use posterior='diagonal_normal', or MixtureOfGaussians as prior."
+                f"{shown(posterior)}. Use posterior='diagonal_normal', or MixtureOfGaussians as "
+                f"prior."
             )
 
     def parameter_shapes(self, n_components: int, n_features: int) -> list[Shape]:

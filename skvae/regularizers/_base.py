@@ -10,6 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from skvae._core.checks import shown
 from skvae.priors import Density
 
 
@@ -98,7 +99,7 @@ class Sum(Regularizer):
             if not isinstance(part, Regularizer):
                 raise ValueError(
                     f"The {name!r} parameter of Sum must be an object of skvae.regularizers. "
-                    f"Got {part!r}."
+                    f"Got {shown(part)}."
                 )
             part.check(posterior)
 

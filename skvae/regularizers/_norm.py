@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from skvae._core.checks import check_choice, check_number
+from skvae._core.checks import check_choice, check_number, shown
 from skvae.regularizers._base import Aggregate, Regularizer
 
 
@@ -98,7 +98,7 @@ class SparseActivity(Regularizer):
         if not 0 < self.activity < 1:
             raise ValueError(
                 f"The 'activity' parameter of SparseActivity must be between 0 and 1. "
-                f"Got {self.activity!r}."
+                f"Got {shown(self.activity)}."
             )
 
     def penalty(self, latents: Aggregate) -> Tensor:

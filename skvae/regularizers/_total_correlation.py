@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._core.checks import check_number
+from skvae._core.checks import check_number, shown
 from skvae.regularizers._base import Aggregate, Regularizer
 
 
@@ -89,7 +89,7 @@ class TotalCorrelation(Regularizer):
         if not posterior.factorises:
             raise ValueError(
                 f"TotalCorrelation needs a posterior of independent normal latents. Got "
-                f"{posterior!r}. Use posterior='diagonal_normal', or DIP as regularizer."
+                f"{shown(posterior)}. Use posterior='diagonal_normal', or DIP as regularizer."
             )
 
     def penalty(self, latents: Aggregate) -> Tensor:

@@ -21,6 +21,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.utils.extmath import svd_flip
 from torch import Tensor
 
+from skvae._core.arrays import as_tensor
 from skvae._sklearn.compat import infer_dimension
 from skvae.likelihoods import Likelihood, WorkingResponse
 from skvae.model._model import Model
@@ -424,7 +425,7 @@ def write_start(
         model.of_prior.params, model.n_components, lambda n: draw_rows(n, generator), generator
     )
     with torch.no_grad():
-        decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
+        decoder.output_bias[: len(natural)] = as_tensor(natural)
         if start is None:
             model.likelihood.start_parameters(model.shared.params, 1.0)
             return
@@ -438,7 +439,7 @@ def write_start(
             model.likelihood.start_parameters(model.shared.params, max(noise * left, _NOISE_FLOOR))
             noise = 0.0
         signal = np.sqrt(start.eigenvalues - noise)
-        axes = torch.from_numpy
+        axes = as_tensor
         along = (start.vectors * signal / start.eigenvalues).T / root
         scale = prepared.units.input_scale
         if scale is not None:  # a constant feature, of scale 0, has no part in any axis
@@ -446,7 +447,7 @@ def write_start(
         encoder.linear[:m] = axes(along)
         decoder.linear[:, :m] = axes(start.vectors * signal / root[:, None])
         log_variance = torch.zeros(model.n_components, dtype=torch.float64)
-        log_variance[:m] = torch.from_numpy(np.log(start.noise_variance / start.eigenvalues))
+        log_variance[:m] = as_tensor(np.log(start.noise_variance / start.eigenvalues))
         encoder.output_bias.copy_(
             model.posterior.raw_output(torch.zeros_like(log_variance), log_variance)
         )
@@ -457,4 +458,4 @@ def set_inputs(model: Model, units: Units) -> None:
     like = model.flat.values
     for name in ("shift", "scale"):
         value = getattr(units, f"input_{name}")
-        setattr(model.encoder, name, None if value is None else torch.from_numpy(value).to(like))
+        setattr(model.encoder, name, None if value is None else as_tensor(value).to(like))

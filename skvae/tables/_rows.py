@@ -11,6 +11,8 @@ from scipy import sparse
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from torch import Tensor
 
+from skvae._core.arrays import as_tensor
+
 # Cells of a block: 8 MiB of float64.
 _BLOCK_CELLS = 2**20
 
@@ -213,7 +215,7 @@ class Rows:
         self.weight: Tensor | None = None
         if weight is not None:
             self.count = max(self.count, float(weight.sum()))
-            self.weight = torch.as_tensor(weight / weight.mean()).to(device, dtype)
+            self.weight = as_tensor(weight / weight.mean()).to(device, dtype)
         # One of the two: all rows in working units, or where to read them.
         self.resident: Tensor | None = None
         self.source = X
@@ -229,16 +231,14 @@ class Rows:
         if sparse.issparse(X):
             X = X.toarray()
         if self.scale == 1.0 and not self.shift.any() and X.dtype == kind:
-            X = np.ascontiguousarray(X[:])
-            # torch does not know read-only memory.
-            return torch.from_numpy(X if X.flags.writeable else X.copy())
+            return as_tensor(np.ascontiguousarray(X[:]))
         values = np.empty(X.shape, kind)
         step = max(1, _CACHED_CELLS // X.shape[1])
         with np.errstate(over="ignore"):  # the steps that see an infinite cell are skipped
             for start in range(0, len(values), step):
                 piece = X[start : start + step] - self.shift
                 values[start : start + step] = np.divide(piece, self.scale, out=piece)
-        return torch.from_numpy(values)
+        return as_tensor(values)
 
     def part(self, rows: slice) -> Batch:
         """Rows that lie side by side, without a copy where they are resident."""
@@ -249,7 +249,7 @@ class Rows:
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
         if self.array is not None:
-            u = torch.from_numpy(self.array.take(index.numpy(), 0))
+            u = as_tensor(self.array.take(index.numpy(), 0))
         elif self.resident is not None:
             u = self.resident.index_select(0, index.to(self.device))
         else:

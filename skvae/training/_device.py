@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from joblib.parallel import get_active_backend
 
+from skvae._core.checks import shown
 from skvae._core.process import is_forked, one_thread
 
 # Multiply-adds of a step's share on each thread: below, threads cost more than they bring.
@@ -30,12 +31,12 @@ def available_devices() -> list[str]:
     return names
 
 
-def resolve_device(device: str, work: float) -> torch.device:
+def resolve_device(device: str | torch.device, work: float) -> torch.device:
     """Choose the training device.
 
     Parameters
     ----------
-    device : str
+    device : str or torch.device
         The estimator's parameter. "auto" is a CUDA GPU where there is one, the step is large
         enough and no joblib worker shares it; else the CPU.
     work : float
@@ -52,12 +53,15 @@ def resolve_device(device: str, work: float) -> torch.device:
         use_gpu = work >= _GPU_WORK and alone and torch.cuda.is_available()
         return torch.device("cuda" if use_gpu else "cpu")
     names = available_devices()
-    if device not in names:
+    name = str(device)
+    if name.partition(":")[0] in ("cpu", "mps"):
+        name = name.removesuffix(":0")  # of these there is one
+    if name not in names:
         raise ValueError(
-            f"device={device!r} is not available. Available here: "
+            f"device={shown(device)} is not available. Available here: "
             f"{', '.join(repr(name) for name in ['auto', *names])}."
         )
-    return torch.device(device)
+    return torch.device(name)
 
 
 def limit_threads(work: float) -> AbstractContextManager[Any]:

@@ -1,0 +1,79 @@
+"""What users give as rows, targets, weights and latents, checked and as NumPy arrays.
+
+Results here are NumPy arrays whatever comes in. So tensors are converted at the entrance, and
+scikit-learn's checks are run without array API dispatch, by which other arrays are converted, too,
+and which would have it ask one library's arrays for another's types.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from sklearn import config_context
+from sklearn.utils import check_array
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from skvae._core.arrays import as_numpy
+
+_FLOATS = [np.float64, np.float32]
+
+
+def on_arrays() -> AbstractContextManager[None]:
+    """Have scikit-learn treat arrays as NumPy's inside the context, whatever its settings."""
+    return config_context(array_api_dispatch=False)
+
+
+def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
+    """Give rows as an array or a CSR matrix of float64 or float32, checked by scikit-learn.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Which remembers, or compares, number and names of the features.
+    X : {array-like, sparse matrix, Tensor} of shape (n_samples, n_features)
+        Rows.
+    reset : bool
+        Whether the estimator is fitted to them anew.
+    **options
+        Further ones of ``validate_data``.
+    """
+    with on_arrays():
+        return validate_data(
+            estimator,
+            as_numpy(X),
+            reset=reset,
+            accept_sparse="csr",
+            dtype=_FLOATS,
+            **options,
+        )
+
+
+def check_values(values: Any, name: str, **options: Any) -> Any:
+    """Check an array that no estimator knows the features of, such as latents or targets."""
+    with on_arrays():
+        return check_array(as_numpy(values, name), input_name=name, **options)
+
+
+def check_latents(Z: Any, n_components: int) -> np.ndarray:
+    """Check latents, of shape (n_samples, n_components).
+
+    Raises
+    ------
+    ValueError
+        If their number differs.
+    """
+    Z = check_values(Z, "Z", dtype=_FLOATS)
+    if Z.shape[1] != n_components:
+        raise ValueError(
+            f"Z must have n_components_={n_components} columns, one for each latent. "
+            f"Got {Z.shape[1]}."
+        )
+    return Z
+
+
+def check_sample_weight(sample_weight: Any, X: Any, **options: Any) -> np.ndarray:
+    """Give one weight for each of the rows."""
+    with on_arrays():
+        return _check_sample_weight(as_numpy(sample_weight, "sample_weight"), X, **options)
