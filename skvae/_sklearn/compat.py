@@ -7,5 +7,5 @@ from sklearn.decomposition import _pca
 
 
 def infer_dimension(eigenvalues: np.ndarray, n_samples: int) -> int:
-    """Minka's maximum-likelihood number of components, as ``PCA(n_components="mle")`` has it."""
+    """Minka's maximum-likelihood number of components, as in ``PCA(n_components="mle")``."""
     return int(_pca._infer_dimension(eigenvalues, n_samples))

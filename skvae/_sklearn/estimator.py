@@ -1,4 +1,4 @@
-"""What every estimator here does, whatever it models: weights, widths, its state."""
+"""What every estimator here does, whatever it models: row weights, reports, its state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Estimator(BaseEstimator):
 
     _doc_link_module = "skvae"
 
-    # Raised by one whenever a pickle of an older state could not be read any more.
+    # Raised by one whenever pickles of the older state can no longer be read.
     _state_version: int
 
     @contextmanager
@@ -67,7 +67,7 @@ def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, 
 
 
 def print_epoch(verbose: int, epoch: int, loss: float, score: float | None) -> None:
-    """Report an epoch, where ``verbose`` asks for it."""
+    """Report an epoch, if ``verbose`` asks for it."""
     if verbose:
         held_out = "" if score is None else f", held-out objective {score:.4f}"
         print(f"Epoch {epoch}: loss {loss:.4f}{held_out}")

@@ -22,9 +22,9 @@ def fit_density(
     mean, std : ndarray of shape (n_samples, n_components)
         Posteriors of the rows.
     weight : ndarray of shape (n_samples,) or None
-        Row weights: rows are drawn by them.
+        Row weights: rows are drawn in proportion to them.
     seed : int
-        Of the draws, and of the density where it leaves its own open.
+        Seed of the draws, and of the density if it sets none itself.
     """
     generator = np.random.RandomState(seed)
     if weight is not None:
@@ -37,7 +37,7 @@ def fit_density(
 
 
 def draw_latents(density: Any, n_samples: int, seed: int) -> np.ndarray:
-    """Draw latents, whether the density takes its seed at the call or as a parameter."""
+    """Draw latents from a density that takes its seed at the call or as a parameter."""
     if "random_state" in inspect.signature(density.sample).parameters:
         drawn = density.sample(n_samples, random_state=seed)
     else:
@@ -45,5 +45,5 @@ def draw_latents(density: Any, n_samples: int, seed: int) -> np.ndarray:
         if "random_state" in density.get_params():
             density.set_params(random_state=seed)
         drawn = density.sample(n_samples)
-    # A mixture gives the components beside the rows.
+    # A mixture gives the components along with the rows.
     return np.asarray(drawn[0] if isinstance(drawn, tuple) else drawn)
