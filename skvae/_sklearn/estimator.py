@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight
+
+from skvae._sklearn.compat import check_sample_weight
 
 
 class Estimator(BaseEstimator):
@@ -51,7 +52,7 @@ def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, 
     ValueError
         If a weight is negative, or fewer than ``n_least`` are positive.
     """
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    weight = check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError(
             f"sample_weight must not be negative. Got a least weight of {weight.min():g}."

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions
 
+from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import Corruption
 from skvae.estimators._base import BaseAutoencoder
 from skvae.estimators._components import CORRUPTIONS, allowed

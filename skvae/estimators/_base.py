@@ -10,14 +10,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import _fit_context, clone
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import validate_data
 
 from skvae import training
 from skvae._core.checks import check_sizes
+from skvae._sklearn.compat import HasMethods, Interval, RealNotInt, StrOptions, fit_context
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
 from skvae.estimators._components import COMPONENTS, CORRUPTIONS, allowed, resolve
 from skvae.fitting import _fit as _fitting
@@ -74,7 +74,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         "verbose": ["verbose"],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to X.
 
@@ -120,7 +120,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         self._warn_skipped(fit.outcome.n_skipped)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Go through X once, from where the model stands, at a constant learning rate.
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import clone
-from sklearn.utils._param_validation import StrOptions
 
+from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import GaussianNoise, Masking
 from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
 from skvae.objectives import ELBO, ImportanceWeighted, Objective

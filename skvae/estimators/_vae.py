@@ -7,9 +7,9 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
 from skvae._core.math import log_mean_exp
+from skvae._sklearn.compat import Interval
 from skvae.estimators._base import BaseAutoencoder
 from skvae.estimators._components import COMPONENTS, allowed
 from skvae.likelihoods import Likelihood

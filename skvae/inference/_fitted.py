@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state, check_scalar
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae._core.math import normal_draws
+from skvae._sklearn.compat import check_sample_weight
 from skvae.fitting._fit import make_rows
 from skvae.inference._density import draw_latents
 from skvae.model._model import Architecture, Model
@@ -267,7 +268,7 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         values = self.score_samples(X)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, values)
+            sample_weight = check_sample_weight(sample_weight, values)
         return float(np.average(values, weights=sample_weight))
 
     def sample(

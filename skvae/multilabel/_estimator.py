@@ -5,9 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any
 
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
-
+from skvae._sklearn.compat import Interval, StrOptions, fit_context
 from skvae.multilabel._base import BaseMultilabel
 from skvae.nn import ACTIVATIONS
 
@@ -217,7 +215,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CanonicalCorrelatedAutoencoder:
         """Fit the model to rows and their labels.
 

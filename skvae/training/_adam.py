@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._core.compat import fused_adam
 from skvae._core.flat import FlatParameters, shared_arrays
 
 # Added to the root of the second moment. At the PCA start some gradients are zero up to rounding,
@@ -87,7 +88,7 @@ class Adam:
         if self.few:
             self._update(float(learning_rate), scale)
             return
-        torch._fused_adam_(
+        fused_adam(
             [self.flat.values],
             [self.flat.grads],
             [self.first],
