@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ from skvae import training
 from skvae._core.checks import check_sizes
 from skvae._sklearn.compat import HasMethods, Interval, RealNotInt, StrOptions, fit_context
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
+from skvae._sklearn.warn import warn
 from skvae.estimators._components import COMPONENTS, CORRUPTIONS, allowed, resolve
 from skvae.fitting import _fit as _fitting
 from skvae.fitting import _trainer
@@ -335,11 +335,11 @@ class BaseAutoencoder(FittedModel, Estimator):
             )
 
     def _warn(self, outcome: Outcome) -> None:
-        warn = functools.partial(_warn_of_convergence, self)
+        tell = functools.partial(_warn_of_convergence, self)
         if outcome.interrupted:
-            warn(f"training was interrupted; epoch {outcome.best_epoch} is kept.")
+            tell(f"training was interrupted; epoch {outcome.best_epoch} is kept.")
         elif outcome.still_rising:
-            warn(
+            tell(
                 f"the held-out value still rose by more than tol={self.tol:g} a feature when "
                 f"max_iter={self.max_iter} ended. Raise max_iter."
             )
@@ -349,7 +349,7 @@ class BaseAutoencoder(FittedModel, Estimator):
             if self._active.any():
                 remedies.insert(0, f"n_components to {self.n_active_components_}")
             remedy = f" Lower {', or lower '.join(remedies)}." if remedies else ""
-            warn(f"latents {dead} have collapsed and carry nothing of X.{remedy}")
+            tell(f"latents {dead} have collapsed and carry nothing of X.{remedy}")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -359,5 +359,4 @@ class BaseAutoencoder(FittedModel, Estimator):
 
 
 def _warn_of_convergence(estimator: BaseAutoencoder, message: str) -> None:
-    # Level 5 is the caller of fit: two functions here, fit, and scikit-learn's wrapper of it.
-    warnings.warn(f"{type(estimator).__name__}: {message}", ConvergenceWarning, stacklevel=5)
+    warn(f"{type(estimator).__name__}: {message}", ConvergenceWarning)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skvae import training
 from skvae._core.checks import check_sizes
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
+from skvae._sklearn.warn import warn
 from skvae.inference._fitted import ACCEPTED, BLOCK_CELLS, TORCH_DTYPES, Rowwise, as_tensor
 from skvae.multilabel import _fit as _canonical
 from skvae.multilabel._fit import Fit, Objective, Plan
@@ -140,8 +140,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             )
 
     def _warn_of(self, message: str) -> None:
-        # Level 6 is the caller of fit: two functions here, _fit, fit, and scikit-learn's wrapper.
-        warnings.warn(f"{type(self).__name__}: {message}", ConvergenceWarning, stacklevel=6)
+        warn(f"{type(self).__name__}: {message}", ConvergenceWarning)
 
     # -------------------------------------------------------------- predict
 

@@ -5,7 +5,6 @@ A label is 1 where it is present, 0 where it is absent and -1 where nobody knows
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,8 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
+
+from skvae._sklearn.warn import warn
 
 # Candidates for a threshold, and how many neighbours a candidate's value is averaged with: on a
 # few dozen held-out rows the best single one is best by chance.
@@ -73,11 +74,10 @@ def check_target(y: Any, estimator: str) -> Any:
         raise ValueError(f"y must have one axis or two. Got the shape {y.shape}.")
     if sparse.issparse(y) or y.ndim == 1 or y.shape[1] > 1:
         return y
-    warnings.warn(
+    warn(
         "A column-vector y was passed when a 1d array was expected. Please change the shape of y "
         "to (n_samples,), for example using ravel().",
         DataConversionWarning,
-        stacklevel=6,  # the caller of fit: here, _read, _fit, fit, and scikit-learn's wrapper
     )
     return y.ravel()
 
