@@ -134,6 +134,8 @@ class Autoencoder(BaseAutoencoder):
         for an inactive latent.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         ``explained_variance_`` divided by the total variance of X.
+    singular_values_ : ndarray of shape (n_components_,)
+        ``sqrt((n_samples_ - 1) * explained_variance_)``: PCA's at the start.
     noise_variance_ : float or ndarray of shape (n_features_in_,)
         Mean of Var[x|z], one number if the features share it.
     n_active_components_ : int
@@ -159,6 +161,9 @@ class Autoencoder(BaseAutoencoder):
     latent_density_ : density estimator
         The fitted clone of ``latent_density``, a density of latents as ``encode`` gives them.
         Present only if one was given.
+    n_samples_ : int
+        Number of rows of fit, of all calls of ``partial_fit`` together, or the sum of their
+        weights, if that is larger.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

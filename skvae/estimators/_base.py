@@ -38,7 +38,7 @@ from skvae.training import Outcome, limit_threads, resolve_device
 class BaseAutoencoder(FittedModel, Estimator):
     """Everything between the constructor's parameters and a fitted model."""
 
-    _state_version = 3
+    _state_version = 4
 
     #: Components, and beta, that are no parameter of this estimator.
     _fixed: dict[str, Any] = {}
@@ -293,7 +293,8 @@ class BaseAutoencoder(FittedModel, Estimator):
         self.device_ = str(model.flat.values.device)
         self.likelihood_ = fit.architecture.likelihood
         self.n_components_ = self._n_features_out = fit.architecture.n_components
-        self.mean_ = fit.units.mean
+        count = X.shape[0] if weight is None else round(max(len(weight), weight.sum()))
+        self.n_samples_: int = count + (0 if first else self.n_samples_)
 
         double = self._model(torch.float64)
         index = report_rows(*X.shape)
@@ -303,17 +304,9 @@ class BaseAutoencoder(FittedModel, Estimator):
         moments = latent_moments(double, few.part(slice(None)), fit.units.scale)
         self._moments: dict[str, np.ndarray] = moments if first else pool(self._moments, moments)
         report = latent_report(self._moments, fit.architecture.posterior.has_density)
-        noise = report.noise_variance
         self._order, self._effect, self._unshrink = report.order, report.effect, report.unshrink
         self._active = report.active
-        self.components_ = report.components
-        self.noise_variance_ = float(noise[0]) if noise.size == 1 else noise
-        self.explained_variance_ = report.explained_variance
-        total = fit.units.total_variance
-        self.explained_variance_ratio_ = report.explained_variance / (total if total > 0 else 1.0)
-        self.__dict__.pop("kl_per_component_", None)
-        if report.kl is not None:
-            self.kl_per_component_ = report.kl
+        self._publish_linear(report, fit.units.mean, fit.units.total_variance, X.dtype)
         self.n_active_components_ = int(report.active.sum())
 
         past: dict[str, list[float]] = {name: [] for name in TERMS} if first else self.history_

@@ -17,6 +17,8 @@ from skvae._core.math import normal_draws
 from skvae._sklearn.compat import check_sample_weight
 from skvae.fitting._fit import make_rows
 from skvae.inference._density import draw_latents
+from skvae.inference._linear import LinearModel
+from skvae.inference._report import latent_report
 from skvae.model._model import Architecture, Model
 from skvae.starts._principal import Units, set_inputs
 from skvae.tables import Batch
@@ -57,7 +59,7 @@ class Rowwise:
         self.n_done += len(block)
 
 
-class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class FittedModel(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """What a fitted estimator does with rows and latents: it reads state and changes none."""
 
     whiten: bool
@@ -185,33 +187,35 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Units of the transform for each latent: its effect, or what whitens it."""
         if not self.whiten:
             return self._effect
-        std = np.sqrt(self.explained_variance_)
+        # The published variances may be float32.
+        report = latent_report(self._moments, self._architecture["posterior"].has_density)
+        std = np.sqrt(report.explained_variance)
         return np.divide(self._effect, std, out=np.zeros_like(std), where=std > 0)
 
-    def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Map latent coordinates back to X's space: the mean of p(x|z).
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Map latent coordinates back to the space of the rows: the mean of p(x|z).
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, n_components_)
+        X : array-like of shape (n_samples, n_components_)
             Coordinates as ``transform`` gives them.
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features_in_)
-            Expected rows, in X's units.
+        X_original : ndarray of shape (n_samples, n_features_in_)
+            Expected rows, in the units of fit.
         """
-        Z = self._check_latents(Z)
+        Z = self._check_latents(X, "X")
         scale = self._output_scale()
         latents = np.divide(Z, scale, out=np.zeros(Z.shape), where=scale > 0).astype(Z.dtype)
         return self._decoded(latents, _mean)
 
-    def _check_latents(self, Z: Any) -> np.ndarray:
+    def _check_latents(self, Z: Any, name: str = "Z") -> np.ndarray:
         check_is_fitted(self)
-        Z = check_array(Z, dtype=_FLOATS, input_name="Z")
+        Z = check_array(Z, dtype=_FLOATS, input_name=name)
         if Z.shape[1] != self.n_components_:
             raise ValueError(
-                f"Z must have n_components_={self.n_components_} columns, one for each latent. "
+                f"{name} must have n_components_={self.n_components_} columns, one per latent. "
                 f"Got {Z.shape[1]}."
             )
         return Z

@@ -131,8 +131,7 @@ def latent_report(moments: dict[str, np.ndarray], has_density: bool) -> LatentRe
     squares, noise = moments["jacobian_squares"], moments["noise_variance"]
     effect = np.sqrt(squares)
     components = moments["jacobian"] / np.maximum(effect, 1e-300)[:, None]
-    direction = components**2 / np.maximum((components**2).sum(1, keepdims=True), 1e-300)
-    along = direction @ np.resize(noise, direction.shape[1])  # noise along a latent's direction
+    along = noise_along(components, noise)
     spread = np.maximum(moments["mean_square"] - moments["mean"] ** 2, 0.0)
     if has_density:
         active, explained = spread > ACTIVE_VARIANCE, squares + along
@@ -154,6 +153,21 @@ def latent_report(moments: dict[str, np.ndarray], has_density: bool) -> LatentRe
         active=active[order],
         noise_variance=noise,
     )
+
+
+def noise_along(components: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Noise variance along the direction of each component.
+
+    Parameters
+    ----------
+    components : ndarray of shape (n_components, n_features)
+        Directions, of any length.
+    noise : ndarray of shape (1,) or (n_features,)
+        Noise variance.
+    """
+    squares = components**2
+    direction = squares / np.maximum(squares.sum(1, keepdims=True), 1e-300)
+    return direction @ np.resize(noise, direction.shape[1])
 
 
 def _decoder_moments(
