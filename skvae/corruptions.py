@@ -14,14 +14,14 @@ __all__ = ["Corruption", "GaussianNoise", "Masking"]
 
 
 class Corruption(BaseEstimator):
-    """Base of the corruptions; one of the user's own overrides ``corrupt``.
+    """Base of the corruptions; a user's own overrides ``corrupt``.
 
-    A step's inputs are corrupted anew each time; the target stays as it is, and so do rows held
-    out and rows at inference.
+    A step's inputs are corrupted anew each time; the target stays as it is, and so do held-out
+    rows and rows at inference.
     """
 
     def check(self) -> None:
-        """Raise ValueError where a parameter is outside its domain."""
+        """Raise ValueError if a parameter is outside its domain."""
 
     @abstractmethod
     def corrupt(
@@ -29,8 +29,8 @@ class Corruption(BaseEstimator):
     ) -> Tensor:
         """Give corrupted inputs, leaving ``inputs`` as they are.
 
-        ``inputs`` of shape (rows, n_features) and the features' ``mean`` are in working units, one
-        of which is ``scale`` of X's; ``generator`` is the CPU's.
+        ``inputs`` of shape (rows, n_features) and the features' ``mean`` are in working units; one
+        working unit is ``scale`` units of X. ``generator`` is on the CPU.
         """
 
 
@@ -40,8 +40,8 @@ class GaussianNoise(Corruption):
     Parameters
     ----------
     std : float, default=0.3
-        Standard deviation, in the units of X: it suits all features where they share a scale, as
-        standardised features and pixels do.
+        Standard deviation, in the units of X. One value suits all features only if they share a
+        scale, as standardised features and pixels do.
 
     References
     ----------
@@ -76,12 +76,12 @@ class GaussianNoise(Corruption):
 class Masking(Corruption):
     """A share of the cells, drawn anew for each row, set to their features' means [1]_.
 
-    On centred features that is zero, as Vincent et al. have it.
+    For centred features the mean is zero, as in Vincent et al.
 
     Parameters
     ----------
     share : float, default=0.25
-        Probability of a cell to be masked, from 0 to below 1.
+        Probability that a cell is masked, in [0, 1).
 
     References
     ----------

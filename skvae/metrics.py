@@ -1,4 +1,4 @@
-"""Judging a latent space: what its latents carry, and how far a likelihood can be trusted."""
+"""Measures of a latent space: what its latents carry, and how far a likelihood can be trusted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
     "mutual_information_gap",
 ]
 
-# Cells of an array of draws by rows by latents.
+# Most cells in an array of draws by rows by latents.
 _PAIR_CELLS = 2**22
 
 
@@ -44,8 +44,8 @@ def active_units(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows.
     threshold : float, default=0.01
-        Variance of the posterior mean over the rows that an active latent exceeds, where the
-        prior's is 1.
+        Variance over the rows that an active latent's posterior mean exceeds; the prior's variance
+        is 1.
 
     Returns
     -------
@@ -78,9 +78,10 @@ class LogLikelihood(NamedTuple):
     estimate : ndarray of shape (n_samples,)
         Log of the mean importance weight, in nats: a lower bound in expectation.
     standard_error : ndarray of shape (n_samples,)
-        Of the estimate, by the spread of the weights; cautious, as the draws are quasi-random.
+        Standard error of the estimate, from the spread of the weights; an upper estimate, because
+        the draws are quasi-random.
     effective_sample_size : ndarray of shape (n_samples,)
-        (sum w)^2 / sum w^2, from 1 to the number of draws: near 1, a single draw decides, and the
+        (sum w)^2 / sum w^2, from 1 to the number of draws. Near 1 a single draw decides, and the
         estimate is too low.
     """
 
@@ -91,7 +92,7 @@ class LogLikelihood(NamedTuple):
 
 @isolated
 def log_likelihood(estimator: BaseAutoencoder, X: Any, *, n_draws: int = 5000) -> LogLikelihood:
-    """Estimate log p(x) by importance sampling, with what tells whether to believe it [1]_.
+    """Estimate log p(x) by importance sampling, and say how far to trust the estimate [1]_.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def log_likelihood(estimator: BaseAutoencoder, X: Any, *, n_draws: int = 5000) -
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows.
     n_draws : int, default=5000
-        Draws for a row, as is usual in the literature.
+        Draws per row; the default is usual in the literature.
 
     Returns
     -------
@@ -151,7 +152,7 @@ class BoundTerms(NamedTuple):
     total_correlation : float
         KL(q(z) || prod_j q(z_j)): how far latents depend on each other over the rows.
     dimension_wise_kl : float
-        The rest of KL(q(z) || p(z)): where the prior's latents are independent,
+        The rest of KL(q(z) || p(z)): if the prior's latents are independent,
         sum_j KL(q(z_j) || p(z_j)).
     """
 
@@ -162,7 +163,7 @@ class BoundTerms(NamedTuple):
 
     @property
     def bound(self) -> float:
-        """The first less the others."""
+        """The bound: the first term less the others."""
         return (
             self.reconstruction
             - self.mutual_information
@@ -173,10 +174,10 @@ class BoundTerms(NamedTuple):
 
 @isolated
 def bound_terms(estimator: BaseAutoencoder, X: Any, *, random_state: Any = 0) -> BoundTerms:
-    """Take the evidence lower bound apart, with one draw of each row's posterior [1]_ [2]_.
+    """Split the evidence lower bound into terms, with one draw of each row's posterior [1]_ [2]_.
 
     The aggregate posterior q(z) is the mixture of all rows' posteriors, so the cost grows with
-    the square of the number of rows: some thousands do.
+    the square of the number of rows: a few thousand are enough.
 
     Parameters
     ----------
@@ -251,19 +252,20 @@ def bound_terms(estimator: BaseAutoencoder, X: Any, *, random_state: Any = 0) ->
 
 
 def mutual_information_gap(Z: Any, factors: Any, *, n_bins: int = 20) -> float:
-    """Say how far each factor is in one latent alone: the mean of (I1 - I2) / H over factors [1]_.
+    """Measure how far each factor is in one latent alone: the mean of (I1 - I2) / H [1]_.
 
-    I1 and I2 are the mutual information of a factor with the two latents that know most of it, H
-    its entropy. Latents are cut into bins of equal width, as is usual [2]_.
+    I1 and I2 are the mutual information of a factor with the two latents that know most about it,
+    and H is its entropy; the mean is over factors. Latents are cut into bins of equal width, as is
+    usual [2]_.
 
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_components)
         Latents, at least two, as ``encode`` or ``transform`` gives them.
     factors : array-like of shape (n_samples, n_factors)
-        Known factors of the rows, discrete; one that does not vary is left out.
+        Known discrete factors of the rows; one that does not vary is left out.
     n_bins : int, default=20
-        Bins of a latent.
+        Number of bins per latent.
 
     Returns
     -------

@@ -1,8 +1,7 @@
 """Schedules: the weight beta of the KL term over the epochs of a fit.
 
 A schedule ends at ``final`` and stays there from ``n_settled`` epochs on. Held-out rows compare
-epochs by the objective at ``final``; the epochs before are no candidates, but the start is one to
-the end.
+epochs by the objective at ``final``; epochs before that are no candidates, but the start always is.
 
 An adaptive schedule sees the terms of each step and sets beta for the next. The objective then
 never settles, so no epochs are compared: all rows are trained on, and the last epoch is kept.
@@ -31,14 +30,14 @@ __all__ = [
 
 
 class Schedule(BaseEstimator):
-    """Base of the schedules; one of the user's own overrides ``value`` and ``n_settled``."""
+    """Base of the schedules; a user's own overrides ``value`` and ``n_settled``."""
 
     final: float
 
     #: Whether ``observe`` is to be called after each step.
     is_adaptive = False
 
-    #: Parameters that are no number of at least 0.
+    #: Parameters that need not be a number of at least 0.
     _others: tuple[str, ...] = ()
 
     @property
@@ -48,16 +47,16 @@ class Schedule(BaseEstimator):
 
     @abstractmethod
     def value(self, epoch: float) -> float:
-        """Beta when so many epochs are done, a real number."""
+        """Beta when ``epoch`` epochs, a real number, are done."""
 
     def begin(self, beta: float | None = None) -> None:
         """Begin a fit; an adaptive schedule may go on from ``beta``."""
 
     def observe(self, epoch: float, log_likelihood: float, kl: float) -> None:
-        """Take the terms of a step, where the schedule is adaptive."""
+        """Take the terms of a step, if the schedule is adaptive."""
 
     def check(self) -> None:
-        """Raise ValueError where a numeric parameter is not a number of at least 0."""
+        """Raise ValueError if a numeric parameter is not a number of at least 0."""
         for name in self.get_params():
             if name not in self._others:
                 check_number(self, name)
@@ -85,14 +84,14 @@ class Constant(Schedule):
 class WarmUp(Schedule):
     """One rise from ``start`` to ``final``: Bowman et al. (2016) [1]_, Sønderby et al. (2016) [2]_.
 
-    Latents that find nothing to say in the first epochs are not switched off at once.
+    Latents that carry nothing in the first epochs are then not switched off at once.
 
     Parameters
     ----------
     n_epochs : float, default=20
         Epochs that the rise takes.
     shape : {"linear", "cosine", "sigmoid"}, default="linear"
-        A straight line; half a cosine, level at both ends; or a logistic curve, steepest half way
+        A straight line; half a cosine, level at both ends; or a logistic curve, steepest halfway
         and scaled to meet both ends.
     start, final : float, default=0.0 and 1.0
         Beta at the ends.
@@ -139,12 +138,12 @@ class WarmUp(Schedule):
         return self.start + (self.final - self.start) * share
 
     def check(self) -> None:
-        """Raise ValueError where a parameter is outside its domain."""
+        """Raise ValueError if a parameter is outside its domain."""
         check_choice(self, "shape", _SHAPES)
         super().check()
 
 
-# Of the share of the epochs that is done: share of the way.
+# From the share of the epochs that is done to the share of the way.
 _SHAPES: dict[str, Callable[[float], float]] = {
     "linear": lambda t: t,
     "cosine": lambda t: 0.5 - 0.5 * math.cos(math.pi * t),
@@ -156,12 +155,13 @@ _SHAPES: dict[str, Callable[[float], float]] = {
 class Cyclical(Schedule):
     """Rises again and again, each followed by a plateau at ``final``: Fu et al. (2019) [1]_.
 
-    Each cycle starts from better latents than the one before. After the last beta stays.
+    Each cycle starts from better latents than the one before. After the last one, beta stays at
+    ``final``.
 
     Parameters
     ----------
     n_epochs : float, default=20
-        Epochs of a cycle.
+        Epochs per cycle.
     n_cycles : int, default=4
         Number of cycles.
     rising : float, default=0.5
@@ -211,7 +211,7 @@ class Cyclical(Schedule):
 
 
 class AdaptiveSchedule(Schedule):
-    """Base of the schedules that see the terms of each step; one overrides ``observe``."""
+    """Base of the schedules that see each step's terms; a user's own overrides ``observe``."""
 
     is_adaptive = True
     n_settled = math.inf
@@ -229,7 +229,7 @@ class AdaptiveSchedule(Schedule):
 
     @abstractmethod
     def observe(self, epoch: float, log_likelihood: float, kl: float) -> None:
-        """Set ``beta_`` by the means over a step's rows of log p(x|z) and of the KL, in nats.
+        """Set ``beta_`` from the means over a step's rows of log p(x|z) and of the KL, in nats.
 
         The log-likelihood is that of X in its own units.
         """
@@ -248,8 +248,8 @@ class Capacity(AdaptiveSchedule):
     n_epochs : float, default=50
         Epochs in which it rises from 0 in a straight line.
     gamma : float, default=10.0
-        Size of beta. The latents follow the capacity where it is large beside the gain in
-        reconstruction of a nat; the authors took 1000.
+        Size of beta. The latents follow the capacity if gamma is large compared with the gain in
+        reconstruction per nat; the authors took 1000.
 
     References
     ----------
@@ -273,13 +273,13 @@ class Capacity(AdaptiveSchedule):
         self.gamma = gamma
 
     def observe(self, epoch: float, log_likelihood: float, kl: float) -> None:
-        """Push the KL down where it is above the capacity of this epoch, else up."""
+        """Push the KL down if it is above the capacity of this epoch, otherwise up."""
         rise = min(1.0, epoch / self.n_epochs) if self.n_epochs > 0 else 1.0
         self.beta_ = math.copysign(self.gamma, kl - self.final * rise)
 
 
 class GECO(AdaptiveSchedule):
-    """Least KL for which the reconstruction is as good as asked: Rezende and Viola (2018) [1]_.
+    """Smallest KL whose reconstruction is as good as asked: Rezende and Viola (2018) [1]_.
 
     Their multiplier on the constraint -E_q[log p(x|z)] <= ``tolerance`` is 1 / beta here, which
     has the same optimum: it falls while the constraint, averaged over the last steps, is broken,
@@ -288,10 +288,10 @@ class GECO(AdaptiveSchedule):
     Parameters
     ----------
     tolerance : float
-        Most nats that a row's reconstruction, -E_q[log p(x|z)] in X's units, may cost. It is
-        negative where the density is above 1.
+        Most nats that a row's reconstruction, -E_q[log p(x|z)] in X's units, may cost: negative
+        for densities above 1.
     rate : float, default=0.01
-        Change of log beta in a step for each nat off, at most a tenth.
+        Change of log beta per step and per nat off target; a step changes it by at most 0.1.
     smoothing : float, default=0.9
         Share of the past in the average.
 
@@ -323,7 +323,7 @@ class GECO(AdaptiveSchedule):
         self.average_: float | None = None
 
     def observe(self, epoch: float, log_likelihood: float, kl: float) -> None:
-        """Move log beta by the average of the constraint."""
+        """Move log beta in proportion to the averaged constraint."""
         excess = -log_likelihood - float(self.tolerance)
         before = excess if self.average_ is None else self.average_
         self.average_ = self.smoothing * before + (1.0 - self.smoothing) * excess
@@ -332,18 +332,18 @@ class GECO(AdaptiveSchedule):
 
 
 class KLController(AdaptiveSchedule):
-    """Holds the KL at a set number of nats: the controller of Shao et al. (2020) [1]_, ControlVAE.
+    """Holds the KL at a set number of nats: ControlVAE, the controller of Shao et al. (2020) [1]_.
 
-    beta = proportional / (1 + exp(e)) - integral sum e, with e = ``nats`` - KL of each step, both
-    the sum and beta held within 0 and ``most``.
+    beta = proportional / (1 + exp(e)) - integral sum e, with e = ``nats`` - KL at each step; both
+    the sum and beta are kept between 0 and ``most``.
 
     Parameters
     ----------
     nats : float, default=10.0
         The set point.
     proportional, integral : float, default=0.01 and 0.01
-        Gains. The authors' integral gain is 0.0001, for a million steps; a fit to a table has a
-        thousand.
+        Gains. The authors' integral gain is 0.0001, for a million steps; a fit to a table takes
+        about a thousand.
     most : float, default=100.0
         Largest beta.
 

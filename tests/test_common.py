@@ -139,6 +139,35 @@ def test_every_parameter_and_fitted_attribute_is_documented(estimator):
     assert {*estimator.get_params(deep=False), *attributes} - documented(type(estimator)) == set()
 
 
+def described(docstring):
+    """Type and text, free of line breaks, of each name in a numpydoc docstring's sections."""
+    entries = re.findall(r"(?m)^ {4}(\w+) : (.*\n(?: {8,}.*\n)+)", re.sub(r"\\\n", "\n", docstring))
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+# What the two autoencoders say in words of their own.
+OWN_WORDS = {
+    "encoder",
+    "regularizer",
+    "init",
+    "latent_density",
+    "alpha",
+    "explained_variance_",
+    "n_active_components_",
+    "history_",
+}
+
+
+def test_autoencoders_describe_what_they_share_in_the_same_words():
+    """scikit-learn's assert_docstring_consistency needs numpydoc, which the tests do without."""
+    ours = described(VariationalAutoencoder.__doc__)
+    theirs = described(Autoencoder.__doc__)
+    assert set(ours) >= set(VariationalAutoencoder().get_params(deep=False))
+    shared = set(ours) & set(theirs)
+    assert len(shared) > 40
+    assert {name for name in shared if ours[name] != theirs[name]} == OWN_WORDS
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=class_name)
 def test_every_method_documents_its_parameters_and_result(estimator):
     methods = {

@@ -214,3 +214,61 @@ for example in examples:
 """
     assert len(EXAMPLES) >= 5
     run_bare(program, ROOT / "README.md", *EXAMPLES, cwd=tmp_path)
+
+
+# The two modules that give other projects' private names, which any release may change.
+COMPATIBILITY = {"_sklearn/compat.py", "_core/compat.py"}
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_names(source):
+    """Private names of scikit-learn and torch that a source imports, or reads off an import."""
+    tree = ast.parse(source)
+    foreign = set()  # names in this source that stand for something of theirs
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            paths = [(alias.name, alias.asname or alias.name.split(".")[0]) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            paths = [(f"{node.module}.{a.name}", a.asname or a.name) for a in node.names]
+        else:
+            continue
+        for path, bound in paths:
+            parts = path.split(".")
+            if parts[0] in ("sklearn", "torch"):
+                foreign.add(bound)
+                if any(map(is_private, parts)):
+                    yield path
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            root = node.value
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            if isinstance(root, ast.Name) and root.id in foreign:
+                yield ast.unparse(node)
+
+
+def test_private_names_of_others_stand_in_the_compatibility_modules_alone():
+    users = {path: sorted(private_names(source)) for path, source in SOURCES.items()}
+    assert {path for path, names in users.items() if names} == COMPATIBILITY, users
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("from sklearn.base import _fit_context as fit_context", "sklearn.base._fit_context"),
+        (
+            "def f():\n    from sklearn.utils._param_validation import Interval",
+            "sklearn.utils._param_validation.Interval",
+        ),
+        ("import torch._dynamo", "torch._dynamo"),
+        ("import torch\ntorch._fused_adam_([])", "torch._fused_adam_"),
+        ("from torch import nn\nnn.functional._Reduction", "nn.functional._Reduction"),
+        ("from sklearn.decomposition import PCA\nPCA.__init__", None),
+        ("from skvae.priors import _flow\n_flow.Flow\nself._units", None),
+    ],
+)
+def test_a_private_name_is_seen(source, name):
+    assert list(private_names(source)) == ([] if name is None else [name])

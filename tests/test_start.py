@@ -88,7 +88,10 @@ def assert_is_pca(vae, pca, X):
     assert_close(vae.explained_variance_, pca.explained_variance_)
     assert_close(vae.explained_variance_ratio_, pca.explained_variance_ratio_)
     assert_close(vae.noise_variance_, np.full(np.shape(vae.noise_variance_), pca.noise_variance_))
+    assert_close(vae.singular_values_, pca.singular_values_)
+    assert_close(vae.get_covariance(), pca.get_covariance())
     assert vae.n_components_ == pca.n_components_
+    assert vae.n_samples_ == pca.n_samples_
     assert vae.n_iter_ == 0
 
 

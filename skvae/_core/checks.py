@@ -29,21 +29,21 @@ _shown = _Shown()
 
 
 def check_integer(component: Any, name: str, least: int = 1) -> None:
-    """Raise ValueError where a parameter is not an int of at least ``least``."""
+    """Raise ValueError if a parameter is not an int of at least ``least``."""
     value = getattr(component, name)
     if not isinstance(value, Integral) or int(value) < least:
         _refuse(component, name, f"an int of at least {least}")
 
 
 def check_number(component: Any, name: str, least: float = 0.0) -> None:
-    """Raise ValueError where a parameter is not a finite number of at least ``least``."""
+    """Raise ValueError if a parameter is not a finite number of at least ``least``."""
     value = getattr(component, name)
     if not isinstance(value, Real) or not least <= float(value) < math.inf:
         _refuse(component, name, f"a number of at least {least:g}")
 
 
 def check_choice(component: Any, name: str, choices: Iterable[Any]) -> None:
-    """Raise ValueError where a parameter is none of ``choices``."""
+    """Raise ValueError if a parameter is none of ``choices``."""
     choices = list(choices)
     if getattr(component, name) not in choices:
         _refuse(component, name, f"one of {', '.join(map(repr, choices))}")

@@ -1,14 +1,14 @@
-"""Blocks, their pullbacks, and the one flat buffer that their parameters live in.
+"""Blocks, their pullbacks, and the one flat buffer that holds their parameters.
 
 A block is *defined* by ``forward(x)``, plain torch that autograd can differentiate on any device.
-A block that stands on everybody's path also states its pullback, in NumPy: ``y, pull =
-block.vjp(x)``, where ``dx = pull(dy)`` writes the gradients of the parameters to the flat buffer
-and returns the gradient of the input. On the CPU both see the same memory. NumPy it is because a
-table's step is some sixty operations on a few thousand numbers each, where a call costs more than
-its arithmetic, and NumPy's calls cost less than torch's.
+A block that most models use also states its pullback, in NumPy: ``y, pull = block.vjp(x)``, where
+``dx = pull(dy)`` writes the gradients of the parameters to the flat buffer and returns the gradient
+of the input. On the CPU both see the same memory. It is NumPy because a step on a table is some
+sixty operations on a few thousand numbers each: there a call costs more than its arithmetic, and
+NumPy's calls cost less than torch's.
 
-A pullback writes rather than adds, for a step uses each block once, and it may overwrite ``dy`` and
-what the forward pass left. A test holds each against autograd.
+A pullback writes rather than adds, because a step uses each block once, and it may overwrite ``dy``
+and what the forward pass left. A test holds each against autograd.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# The gradient of the output in, that of the input out; None where nobody asks for it.
+# Takes the gradient of the output, gives that of the input, or None if nobody asks for it.
 Pullback = Callable[[np.ndarray], Any]
 Shape = tuple[int, ...]
 
@@ -37,19 +37,19 @@ class Block(Protocol):
         """Shapes of the parameters."""
 
     def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
-        """Take views of the flat buffers, one for each of ``shapes``."""
+        """Take views of the flat buffers, one per shape in ``shapes``."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x``, in plain torch."""
 
 
 def shared_arrays(tensors: Iterable[Tensor]) -> list[Any]:
-    """Arrays in the memory of ``tensors``; None for each on a device, where nobody pulls back."""
+    """Arrays in the memory of ``tensors``; None for each on a device, where none is used."""
     return [t.detach().numpy() if t.device.type == "cpu" else None for t in tensors]
 
 
 class FlatParameters:
-    """One tensor for all parameters and one for all gradients, with a view of each for every shape.
+    """One tensor for all parameters and one for all gradients, with a view of each per shape.
 
     The views are autograd leaves whose ``.grad`` is a view of ``grads``: ``backward`` and the
     written-out pullbacks write to the same place.
@@ -57,13 +57,13 @@ class FlatParameters:
     Parameters
     ----------
     shapes : iterable of tuples
-        One shape a parameter.
+        One shape per parameter.
     dtype : torch.dtype
         Type of both buffers.
     device : torch.device or str, default="cpu"
         Device of both buffers.
     values : Tensor of shape (n_parameters,), optional
-        Values to be used where they lie.
+        Values to use in place, without a copy.
     trained : bool, default=True
         Whether there are gradients.
 

@@ -18,7 +18,7 @@ LOG_VARIANCE_BOUND = 40.0
 
 
 def soft_bound(raw: Tensor) -> Tensor:
-    """Bound a raw log-variance to (-40, 40) by ``40 tanh(raw / 40)``, near the identity at 0."""
+    """Bound a raw log-variance to (-40, 40) by ``40 tanh(raw / 40)``: the identity near 0."""
     return torch.tanh(raw / LOG_VARIANCE_BOUND) * LOG_VARIANCE_BOUND
 
 
@@ -34,7 +34,7 @@ def soft_bound_vjp(raw: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], 
 
 
 def logistic(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """1 / (1 + exp(-x)) by the hyperbolic tangent, which does not overflow."""
+    """1 / (1 + exp(-x)) computed with the hyperbolic tangent, which does not overflow."""
     y = np.multiply(x, 0.5, out=out)
     np.tanh(y, out=y)
     y *= 0.5
@@ -43,7 +43,7 @@ def logistic(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
 
 
 def soft_bound_inverse(log_variance: Tensor) -> Tensor:
-    """Raw value whose soft bound is ``log_variance``; beyond 0.99 of the bound, that of 0.99."""
+    """Raw value whose soft bound is ``log_variance``, clipped at 0.99 of the bound."""
     ratio = (log_variance / LOG_VARIANCE_BOUND).clamp(-0.99, 0.99)
     return torch.atanh(ratio) * LOG_VARIANCE_BOUND
 
@@ -54,7 +54,7 @@ def log_mean_exp(values: Tensor) -> Tensor:
 
 
 def normal_draws(n_draws: int, n_dims: int, seed: int) -> Tensor:
-    """Quasi-random standard normal draws by a scrambled Sobol sequence.
+    """Quasi-random standard normal draws from a scrambled Sobol sequence.
 
     Parameters
     ----------

@@ -1,12 +1,8 @@
-"""What every estimator here does, whatever it models: weights, widths, its state."""
+"""What every estimator here does, whatever it models: row weights, reports, its state."""
 
 from __future__ import annotations
 
 import math
-import re
-import sys
-import sysconfig
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,10 +12,8 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from skvae._core.checks import shown
+from skvae._sklearn.caller import fitted_by_user, warn
 from skvae._sklearn.rows import check_sample_weight
-
-# Where libraries are installed.
-_LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 
 
 class Estimator(BaseEstimator):
@@ -47,7 +41,11 @@ class Estimator(BaseEstimator):
         message = f"training was interrupted; epoch {best_epoch} is kept."
         if not fitted_by_user():
             raise KeyboardInterrupt(f"{type(self).__name__}: {message}")
-        warnings.warn(f"{type(self).__name__}: {message}", ConvergenceWarning, stacklevel=5)
+        self._warn_of(message)
+
+    def _warn_of(self, message: str) -> None:
+        """Warn of something about convergence."""
+        warn(f"{type(self).__name__}: {message}", ConvergenceWarning)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_state_version": self._state_version}
@@ -60,20 +58,6 @@ class Estimator(BaseEstimator):
                 f"skvae reads format {self._state_version}. Load it with the version that saved it."
             )
         super().__setstate__(state)
-
-
-def fitted_by_user() -> bool:
-    """Say whether it is the user's own code that called fit, and no search, pipeline or library.
-
-    What lies between is passed over: this package, and what scikit-learn wraps a method in.
-    """
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if not re.match(r"(skvae|sklearn\.base|sklearn\.utils|contextlib|functools)\b", module):
-            return not frame.f_code.co_filename.startswith(_LIBRARIES)
-        frame = frame.f_back
-    return True
 
 
 def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +98,7 @@ def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, 
 
 
 def print_epoch(verbose: int, epoch: int, loss: float, score: float | None) -> None:
-    """Report an epoch, where ``verbose`` asks for it."""
+    """Report an epoch, if ``verbose`` asks for it."""
     if verbose:
         held_out = "" if score is None else f", held-out objective {score:.4f}"
         print(f"Epoch {epoch}: loss {loss:.4f}{held_out}")

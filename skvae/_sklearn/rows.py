@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from sklearn import config_context
 from sklearn.utils import check_array
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
 from skvae._core.arrays import as_numpy
+from skvae._sklearn import compat
 
 _FLOATS = [np.float64, np.float32]
 
@@ -56,7 +57,7 @@ def check_values(values: Any, name: str, **options: Any) -> Any:
         return check_array(as_numpy(values, name), input_name=name, **options)
 
 
-def check_latents(Z: Any, n_components: int) -> np.ndarray:
+def check_latents(Z: Any, n_components: int, name: str = "Z") -> np.ndarray:
     """Check latents, of shape (n_samples, n_components).
 
     Raises
@@ -64,10 +65,10 @@ def check_latents(Z: Any, n_components: int) -> np.ndarray:
     ValueError
         If their number differs.
     """
-    Z = check_values(Z, "Z", dtype=_FLOATS)
+    Z = check_values(Z, name, dtype=_FLOATS)
     if Z.shape[1] != n_components:
         raise ValueError(
-            f"Z must have n_components_={n_components} columns, one for each latent. "
+            f"{name} must have n_components_={n_components} columns, one per latent. "
             f"Got {Z.shape[1]}."
         )
     return Z
@@ -76,4 +77,4 @@ def check_latents(Z: Any, n_components: int) -> np.ndarray:
 def check_sample_weight(sample_weight: Any, X: Any, **options: Any) -> np.ndarray:
     """Give one weight for each of the rows."""
     with on_arrays():
-        return _check_sample_weight(as_numpy(sample_weight, "sample_weight"), X, **options)
+        return compat.check_sample_weight(as_numpy(sample_weight, "sample_weight"), X, **options)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions
 
 from skvae._core.process import isolated
-from skvae._sklearn.docs import with_shared_docs
+from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import Corruption
 from skvae.estimators._base import BaseAutoencoder
 from skvae.estimators._components import CORRUPTIONS, allowed
@@ -18,133 +17,163 @@ from skvae.posteriors import Deterministic
 from skvae.regularizers import Regularizer
 
 
-@with_shared_docs
 class Autoencoder(BaseAutoencoder):
     """Deterministic autoencoder in PCA's place.
 
     An encoder maps a row x to a point z, a decoder maps the point back to p(x|z), and both are
     trained to raise
 
-        log p(x|z(x)) - regularizer:
+        log p(x|z(x)) - regularizer,
 
-    under the Gaussian likelihood, to lower the squared error [1]_. Each network is a linear path
-    beside a nonlinear one. The linear paths start as PCA with the nonlinear ones silent, so that
-    before the first step ``transform`` and ``inverse_transform`` are PCA's. Training goes on from
-    there, held-out rows choose the epoch, and the start stays among the candidates. Unlike
-    ``VariationalAutoencoder`` it is no density of X: what it is fitted to is the reconstruction.
+    which under the Gaussian likelihood means to lower the squared error [1]_. Each network is a
+    linear path beside a nonlinear one. The linear paths start as PCA with the nonlinear ones
+    silent, so that before the first step ``transform`` and ``inverse_transform`` are PCA's.
+    Training goes on from there, held-out rows choose the epoch, and the start stays among the
+    candidates. Unlike ``VariationalAutoencoder`` it is no density of X: it is fitted to
+    reconstruct.
 
     Parameters
     ----------
     n_components : int, float in (0, 1), "mle" or None, default=2
-        As in every autoencoder.
+        Number of latents; two can be drawn. As in PCA, a float is the share of variance to
+        explain, "mle" is Minka's choice and None is ``min(n_samples, n_features)``; all three are
+        read off the start's spectrum. An int may exceed the number of features; what the data
+        cannot fill starts with no effect.
     hidden_layer_sizes : int or array-like of int, default=(256,)
-        As in every autoencoder.
+        Widths of the encoder's hidden layers; the decoder has them in reverse order. The linear
+        path leaves little for more than one layer to do on a table. ``()`` is the linear model.
     activation : {"relu", "tanh", "logistic", "identity", "silu", "gelu"}, default="relu"
-        As in every autoencoder.
+        Activation function of the hidden layers. The default is the cheapest.
     encoder : callable, default=None
         ``(n_in, n_out) -> torch.nn.Module``, an importable function that builds the encoder's
         nonlinear path in place of ``hidden_layer_sizes``: a module that maps (rows, n_features) to
-        (rows, n_components). A gate for each output keeps it silent at the PCA start and opens
-        with training.
+        (rows, n_components). A gate on each output keeps it silent at the PCA start and opens
+        during training.
     decoder : callable, default=None
-        As in every autoencoder.
+        The same for the decoder: it maps (rows, n_components) to (rows, n_features).
     likelihood : {"gaussian", "bernoulli"} or Likelihood, default="gaussian"
-        As in every autoencoder.
+        p(x|z). "gaussian" learns one noise variance, as probabilistic PCA does;
+        ``skvae.likelihoods.Gaussian(noise="feature")`` learns one per feature. "bernoulli" takes X
+        in [0, 1].
     corruption : {"gaussian_noise", "masking"} or Corruption, default=None
-        What is done to the encoder's input in training, of ``skvae.corruptions``, with the row
-        itself as target: the denoising autoencoder [2]_. Held-out rows are not corrupted.
+        What is done to the encoder's input in training, from ``skvae.corruptions``, with the row
+        itself as the target: the denoising autoencoder [2]_. Held-out rows are not corrupted.
     regularizer : {"contractive", "decoder_gradient", "latent_norm", "sparse_activity", "dip", \
             "maximum_mean_discrepancy"} or Regularizer, default=None
-        A penalty of ``skvae.regularizers``: on the encoder's slope [3]_, on the decoder's and the
-        latents' size [4]_, on units that are on, or on the distance of the latents' distribution to
-        a standard normal one. ``a + b`` takes two. Epochs are then compared with the penalty, so
-        that the squared error may come out above PCA's.
+        A penalty from ``skvae.regularizers``: on the encoder's slope [3]_, on the decoder's slope
+        and the latents' size [4]_, on how many latents are active, or on the distance of the
+        latents' distribution from a standard normal one. ``a + b`` takes two. Epochs are then
+        compared with the penalty included, so the squared error may end above PCA's.
     init : {"auto", "pca", "random", "rbm"}, default="auto"
         Start of the networks. "pca" is PCA; "random" is the usual one: Glorot draws, and no linear
-        paths beside hidden layers. "auto" is "pca", but races both where there are at least 16
+        paths beside hidden layers. "auto" is "pca", but races both if there are at least 16
         latents and 5000 training rows. "rbm" trains a restricted Boltzmann machine for each layer
-        and unrolls them, as Hinton and Salakhutdinov did [1]_; it takes ``activation="logistic"``
+        and unrolls them, as Hinton and Salakhutdinov did [1]_; it needs ``activation="logistic"``
         and ``likelihood="bernoulli"``, and starts no better than they do.
     whiten : bool, default=False
-        As in every autoencoder.
+        Whether ``transform`` scales active latents to unit variance, as in PCA. Off by default,
+        because distances between latents in X's units serve neighbours better.
     latent_density : density estimator, default=None
         What ``sample`` draws latents from: ``GaussianMixture(10)``, or any estimator with ``fit``
-        and ``sample``. A clone is fitted to the training rows' latents [4]_. Without it ``sample``
-        needs ``regularizer="maximum_mean_discrepancy"`` [5]_.
+        and ``sample``. A clone is fitted to the training rows' latents [4]_. Without one,
+        ``sample`` needs ``regularizer="maximum_mean_discrepancy"`` [5]_.
     batch_size : int or "auto", default="auto"
-        As in every autoencoder.
+        Rows per step. "auto" is a twentieth of the rows, but at least 32 and at most 256: enough
+        steps per epoch on a small table, and cheap ones on a large one. Networks so wide that
+        larger batches are no cheaper per row get fewer rows, at least 64, and so more steps.
     learning_rate_init : float, default=2e-3
-        As in every autoencoder.
+        Adam's first step length, annealed to zero over ``max_iter`` epochs along half a cosine.
+        It fits data of any scale because training runs in working units. The default, twice Adam's
+        customary value, reached more held-out likelihood on tables and images.
     alpha : float, default=0.0
         L2 penalty on the weights of the nonlinear paths, divided by the number of samples as in
-        ``MLPRegressor``. None by default: the held-out rows end training.
+        ``MLPRegressor``. Zero by default, because the held-out rows end training.
     max_iter : int, default=200
-        As in every autoencoder.
+        Maximum number of epochs, as in ``MLPRegressor``. 0 gives the start itself.
     tol : float, default=1e-4
-        As in every autoencoder.
+        Smallest gain of the held-out objective, in nats per feature, that counts as a gain:
+        ``MLPRegressor``'s, but per feature, so that it means the same for tables of any width.
     early_stopping : bool, default=True
-        As in every autoencoder.
+        Whether to hold rows out, keep the epoch with the best held-out objective, and stop after
+        ``n_iter_no_change`` epochs without a gain. The PCA start is left only if a paired t-test
+        on the held-out rows shows a gain (90 % confidence); otherwise it is refitted on all rows.
+        False trains on all rows for ``max_iter`` epochs and keeps the last.
     validation_fraction : float, default=0.1
-        As in every autoencoder.
+        Share of rows held out, as in ``MLPRegressor``. If this is fewer than two rows, none are
+        held out and the PCA start is kept, because nothing could tell a gain from chance.
     n_iter_no_change : int, default=10
-        As in every autoencoder.
+        Number of epochs without a gain of ``tol`` after which training stops, as in
+        ``MLPRegressor``.
     warm_start : bool, default=False
-        As in every autoencoder.
+        Whether ``fit`` goes on from the fitted networks, in their units.
     device : str or torch.device, default="auto"
-        As in every autoencoder.
+        "cpu", "cuda", "cuda:1", "mps" or "xpu", or a ``torch.device`` of these. "auto" is a CUDA
+        GPU if there is one and a step is large enough to gain from it, outside joblib's workers;
+        otherwise the CPU. Inference always runs on the CPU.
     precision : {"float32", "bfloat16"}, default="float32"
-        As in every autoencoder.
+        Precision of matrix products while training on a device. "bfloat16" is faster on a recent
+        GPU, and accurate to three digits; parameters, sums and densities stay float32. On the CPU
+        both are float32.
     random_state : int, RandomState instance or None, default=None
-        As in every autoencoder.
+        Seeds the split, the start, the order of rows and the noise. Torch's global generator is
+        neither read nor moved.
     verbose : int, default=0
-        As in every autoencoder.
+        Whether to print each epoch's loss and held-out objective.
 
     Attributes
     ----------
     n_components_ : int
-        As in every autoencoder.
+        Number of latents.
     mean_ : ndarray of shape (n_features_in_,)
-        As in every autoencoder.
+        Mean of X.
     components_ : ndarray of shape (n_components_, n_features_in_)
-        As in every autoencoder.
+        Mean of dE[x|z]/dz_j over training rows, divided by the latent's effect: PCA's axes at the
+        start.
     explained_variance_ : ndarray of shape (n_components_,)
         Variance of each latent times its squared effect on E[x|z] (the mean square norm of its
         derivative over at most 1000 training rows), in descending order; PCA's at the start, zero
         for an inactive latent.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        As in every autoencoder.
+        ``explained_variance_`` divided by the total variance of X.
+    singular_values_ : ndarray of shape (n_components_,)
+        ``sqrt((n_samples_ - 1) * explained_variance_)``: PCA's at the start.
     noise_variance_ : float or ndarray of shape (n_features_in_,)
-        As in every autoencoder.
+        Mean of Var[x|z], one number if the features share it.
     n_active_components_ : int
         Number of latents that explain more than a hundredth of the noise along their direction.
     loss_curve_ : list of float
-        As in every autoencoder.
+        Mean training loss of each epoch: minus the objective, in nats of X in its own units.
     history_ : dict of str to list of float
         Means over each epoch's steps: "loss", "log_likelihood" in X's units, and "regularizer";
         "kl" and "beta" are zero.
     validation_scores_ : list of float or None
-        As in every autoencoder.
+        Held-out objective of the start and of each epoch, in nats of X in its own units; None
+        without held-out rows.
     best_validation_score_ : float or None
-        As in every autoencoder.
+        The best of ``validation_scores_``; None without held-out rows.
     n_iter_ : int
-        As in every autoencoder.
+        Number of epochs run.
     n_skipped_steps_ : int
-        As in every autoencoder.
+        Number of steps skipped because their gradient was not finite.
     likelihood_ : Likelihood
-        As in every autoencoder.
+        The likelihood that was used.
     device_ : str
-        As in every autoencoder.
+        The device on which the model was trained.
     latent_density_ : density estimator
-        As in every autoencoder.
+        The fitted clone of ``latent_density``, a density of latents as ``encode`` gives them.
+        Present only if one was given.
+    n_samples_ : int
+        Number of rows of fit, of all calls of ``partial_fit`` together, or the sum of their
+        weights, if that is larger.
     n_features_in_ : int
-        As in every autoencoder.
+        Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        As in every autoencoder.
+        Names of the features. Present only if X has names that are all strings.
 
     See Also
     --------
     sklearn.decomposition.PCA : The start of this model.
-    VariationalAutoencoder : The density of X, with noise in the latents.
+    VariationalAutoencoder : A density of X, with noise in the latents.
 
     References
     ----------
@@ -241,7 +270,7 @@ class Autoencoder(BaseAutoencoder):
 
     @isolated
     def encode(self, X: Any) -> np.ndarray:
-        """Give each row's point z(x), in the units of ``decode``.
+        """Give each row's point z(x), in the units that ``decode`` takes.
 
         Parameters
         ----------
@@ -259,9 +288,10 @@ class Autoencoder(BaseAutoencoder):
     def score_samples(self, X: Any) -> np.ndarray:
         """Give log p(x|z(x)) of each row: how well it is reconstructed, under the likelihood.
 
-        In the units of X, under the Gaussian likelihood minus half the squared error over the noise
-        variance and a constant. It is no density of X: nothing is said of how probable z is, so it
-        must not be compared with ``score_samples`` of PCA or ``VariationalAutoencoder``.
+        It is in the units of X. Under the Gaussian likelihood it is minus half the squared error
+        divided by the noise variance, plus a constant. It is no density of X, because it does not
+        say how probable z is, so it must not be compared with ``score_samples`` of PCA or of
+        ``VariationalAutoencoder``.
 
         Parameters
         ----------

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context, clone
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 
 from skvae import training
 from skvae._core.checks import check_sizes, shown
 from skvae._core.process import isolated
+from skvae._sklearn.compat import HasMethods, Interval, RealNotInt, StrOptions, fit_context
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
 from skvae._sklearn.rows import check_rows
 from skvae.estimators._components import COMPONENTS, CORRUPTIONS, allowed, resolve
@@ -47,7 +45,7 @@ _KEPT_PASSES = 1000
 class BaseAutoencoder(FittedModel, Estimator):
     """Everything between the constructor's parameters and a fitted model."""
 
-    _state_version = 3
+    _state_version = 4
 
     #: Components, and beta, that are no parameter of this estimator.
     _fixed: dict[str, Any] = {}
@@ -83,7 +81,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         "verbose": ["verbose"],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     @isolated
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to X.
@@ -136,7 +134,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         self._warn_skipped(fit.outcome.n_skipped)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     @isolated
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Go through X once, from where the model stands, at a constant learning rate.
@@ -315,7 +313,8 @@ class BaseAutoencoder(FittedModel, Estimator):
         self.device_ = str(model.flat.values.device)
         self.likelihood_ = fit.architecture.likelihood
         self.n_components_ = self._n_features_out = fit.architecture.n_components
-        self.mean_ = fit.units.mean
+        count = X.shape[0] if weight is None else round(max(len(weight), weight.sum()))
+        self.n_samples_: int = count + (0 if first else self.n_samples_)
 
         double = self._model(torch.float64)
         index = report_rows(*X.shape)
@@ -325,17 +324,9 @@ class BaseAutoencoder(FittedModel, Estimator):
         moments = latent_moments(double, few.part(slice(None)), fit.units.scale)
         self._moments: dict[str, np.ndarray] = moments if first else pool(self._moments, moments)
         report = latent_report(self._moments, fit.architecture.posterior.has_density)
-        noise = report.noise_variance
         self._order, self._effect, self._unshrink = report.order, report.effect, report.unshrink
         self._active = report.active
-        self.components_ = report.components
-        self.noise_variance_ = float(noise[0]) if noise.size == 1 else noise
-        self.explained_variance_ = report.explained_variance
-        total = fit.units.total_variance
-        self.explained_variance_ratio_ = report.explained_variance / (total if total > 0 else 1.0)
-        self.__dict__.pop("kl_per_component_", None)
-        if report.kl is not None:
-            self.kl_per_component_ = report.kl
+        self._publish_linear(report, fit.units.mean, fit.units.total_variance, X.dtype)
         self.n_active_components_ = int(report.active.sum())
 
         past: dict[str, list[float]] = {name: [] for name in TERMS} if first else self.history_
@@ -353,18 +344,16 @@ class BaseAutoencoder(FittedModel, Estimator):
 
     def _warn_skipped(self, n_skipped: int) -> None:
         if n_skipped:
-            _warn_of_convergence(
-                self,
+            self._warn_of(
                 f"{n_skipped} steps had a gradient that was not finite and were skipped. "
                 f"Scale X, or lower learning_rate_init={self.learning_rate_init:g}.",
             )
 
     def _warn(self, outcome: Outcome) -> None:
-        warn = functools.partial(_warn_of_convergence, self)
         if outcome.interrupted:
             self._end_interrupted(outcome.best_epoch)
         elif outcome.still_rising:
-            warn(
+            self._warn_of(
                 f"the held-out value still rose by more than tol={self.tol:g} a feature when "
                 f"max_iter={self.max_iter} ended. Raise max_iter."
             )
@@ -376,7 +365,7 @@ class BaseAutoencoder(FittedModel, Estimator):
                 for name, value in chosen.items()
                 if value is not None
             ]
-            warn(collapse_message(self.n_active_components_, self.n_components_, remedies))
+            self._warn_of(collapse_message(self.n_active_components_, self.n_components_, remedies))
 
     def _warn_unjudged(self, fit: Fit, n_samples: int) -> None:
         """Say that no rows could be held out, although ``early_stopping`` asks for them."""
@@ -387,15 +376,10 @@ class BaseAutoencoder(FittedModel, Estimator):
             done = "a gain cannot be told from chance: no epoch is run, and the start is kept"
         if not fit.judged:
             message = explain_split(n_samples, self.validation_fraction, done)
-            _warn_of_convergence(self, f"{message}, or set early_stopping=False.")
+            self._warn_of(f"{message}, or set early_stopping=False.")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _warn_of_convergence(estimator: BaseAutoencoder, message: str) -> None:
-    # Level 5 is the caller of fit: two functions here, fit, and scikit-learn's wrapper of it.
-    warnings.warn(f"{type(estimator).__name__}: {message}", ConvergenceWarning, stacklevel=5)

@@ -1,4 +1,4 @@
-"""The parts that a model is made of, each with its aliases: the one table of names."""
+"""The parts that a model is made of, with their aliases: the one table of names."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import clone
-from sklearn.utils._param_validation import StrOptions
 
+from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import GaussianNoise, Masking
 from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
 from skvae.objectives import ELBO, ImportanceWeighted, Objective
@@ -50,7 +50,7 @@ REGULARIZERS: Aliases = {
     "sparse_activity": SparseActivity,
 }
 CORRUPTIONS: Aliases = {"gaussian_noise": GaussianNoise, "masking": Masking}
-# What a model is made of: each constructor parameter with its aliases and its class.
+# What a model is made of: each constructor parameter, with its aliases and its class.
 COMPONENTS: dict[str, tuple[Aliases, type]] = {
     "likelihood": (LIKELIHOODS, Likelihood),
     "prior": (PRIORS, Prior),
@@ -61,7 +61,7 @@ COMPONENTS: dict[str, tuple[Aliases, type]] = {
 
 
 def resolve(value: Any, aliases: Aliases) -> Any:
-    """Give a component of the fit's own: by its alias, or a clone of the user's."""
+    """Give the fit a component of its own: by its alias, or as a clone of the user's."""
     if value is None:
         return None
     return aliases[value]() if isinstance(value, str) else clone(value)

@@ -7,11 +7,10 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
 from skvae._core.math import log_mean_exp
 from skvae._core.process import isolated
-from skvae._sklearn.docs import with_shared_docs
+from skvae._sklearn.compat import Interval
 from skvae.estimators._base import BaseAutoencoder
 from skvae.estimators._components import COMPONENTS, allowed
 from skvae.likelihoods import Likelihood
@@ -22,7 +21,6 @@ from skvae.regularizers import Regularizer
 from skvae.schedules import Schedule
 
 
-@with_shared_docs
 class VariationalAutoencoder(BaseAutoencoder):
     """Variational autoencoder in PCA's place.
 
@@ -31,7 +29,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
         E_q[log p(x|z)] - beta KL(q(z|x) || p(z)),
 
-    which bounds log p(x) where beta is at least 1. Each network is a linear path beside a
+    which bounds log p(x) if beta is at least 1. Each network is a linear path beside a
     nonlinear one. The linear paths start as probabilistic PCA [2]_ with the nonlinear ones silent,
     so that before the first step the model *is* PCA: ``score``, ``transform`` and
     ``inverse_transform`` are PCA's. Training goes on from there, held-out rows choose the epoch,
@@ -40,124 +38,155 @@ class VariationalAutoencoder(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, float in (0, 1), "mle" or None, default=2
-        As in every autoencoder.
+        Number of latents; two can be drawn. As in PCA, a float is the share of variance to
+        explain, "mle" is Minka's choice and None is ``min(n_samples, n_features)``; all three are
+        read off the start's spectrum. An int may exceed the number of features; what the data
+        cannot fill starts with no effect.
     hidden_layer_sizes : int or array-like of int, default=(256,)
-        As in every autoencoder.
+        Widths of the encoder's hidden layers; the decoder has them in reverse order. The linear
+        path leaves little for more than one layer to do on a table. ``()`` is the linear model.
     activation : {"relu", "tanh", "logistic", "identity", "silu", "gelu"}, default="relu"
-        As in every autoencoder.
+        Activation function of the hidden layers. The default is the cheapest.
     encoder : callable, default=None
         ``(n_in, n_out) -> torch.nn.Module``, an importable function that builds the encoder's
         nonlinear path in place of ``hidden_layer_sizes``: a module that maps (rows, n_features) to
-        (rows, 2 * n_components), means first. A gate for each output keeps it silent at the PCA
-        start and opens with training.
+        (rows, 2 * n_components), means first. A gate on each output keeps it silent at the PCA
+        start and opens during training.
     decoder : callable, default=None
-        As in every autoencoder.
+        The same for the decoder: it maps (rows, n_components) to (rows, n_features).
     likelihood : {"gaussian", "bernoulli"} or Likelihood, default="gaussian"
-        As in every autoencoder.
+        p(x|z). "gaussian" learns one noise variance, as probabilistic PCA does;
+        ``skvae.likelihoods.Gaussian(noise="feature")`` learns one per feature. "bernoulli" takes X
+        in [0, 1].
     prior : {"standard_normal", "mixture_of_gaussians", "vamp", "flow"} or Prior, \
             default="standard_normal"
-        p(z), of ``skvae.priors``; all but the first are trained beside the networks.
+        p(z), from ``skvae.priors``; all but the first are trained together with the networks.
     posterior : {"diagonal_normal", "full_covariance_normal", "flow", "deterministic"} or \
             Posterior, default="diagonal_normal"
-        q(z|x), of ``skvae.posteriors``. "deterministic" is a point and goes with ``beta=0``.
+        q(z|x), from ``skvae.posteriors``. "deterministic" is a point and needs ``beta=0``.
     objective : {"elbo", "importance_weighted"} or Objective, default="elbo"
-        What is maximised. ``skvae.objectives.ImportanceWeighted(n_draws)`` is a tighter bound of
-        several draws, ``skvae.objectives.ELBO(free_bits)`` leaves each latent some nats.
+        What is maximised. ``skvae.objectives.ImportanceWeighted(n_draws)`` is a tighter bound from
+        several draws, ``skvae.objectives.ELBO(free_bits)`` leaves each latent some nats free.
     regularizer : {"total_correlation", "dip", "maximum_mean_discrepancy"} or Regularizer, \
             default=None
-        A penalty on the latents of many rows together, of ``skvae.regularizers``.
+        A penalty on the latents of many rows together, from ``skvae.regularizers``.
     beta : float or Schedule, default=1.0
         Weight of the KL term [3]_. At 1 the objective is a lower bound of the log-likelihood. An
         object of ``skvae.schedules`` changes it over the epochs, such as ``WarmUp(20)``, or by what
-        the steps show, such as ``KLController(10)``; then no epochs are compared, and the last is
-        kept.
+        the steps show, such as ``KLController(10)``. With the latter kind no epochs are compared,
+        and the last is kept.
     init : {"auto", "pca", "random"}, default="auto"
         Start of the networks. "pca" is probabilistic PCA; "random" is the usual one: Glorot draws,
-        and no linear paths beside hidden layers. "auto" is "pca", but races both where latents and
-        rows are many (see Notes).
+        and no linear paths beside hidden layers. "auto" is "pca", but races both if there are many
+        latents and rows (see Notes).
     whiten : bool, default=False
-        As in every autoencoder.
+        Whether ``transform`` scales active latents to unit variance, as in PCA. Off by default,
+        because distances between latents in X's units serve neighbours better.
     latent_density : density estimator, default=None
-        What ``sample`` draws latents from in the prior's place, where their distribution over the
-        rows differs from it: ``GaussianMixture(10)``, or any estimator with ``fit`` and ``sample``.
-        A clone is fitted to one posterior draw of each row after training [5]_. ``score`` keeps the
-        prior.
+        What ``sample`` draws latents from in place of the prior, for latents whose distribution
+        over the rows differs from it: ``GaussianMixture(10)``, or any estimator with ``fit`` and
+        ``sample``. A clone is fitted to one posterior draw per row after training [5]_. ``score``
+        keeps the prior.
     batch_size : int or "auto", default="auto"
-        As in every autoencoder.
+        Rows per step. "auto" is a twentieth of the rows, but at least 32 and at most 256: enough
+        steps per epoch on a small table, and cheap ones on a large one. Networks so wide that
+        larger batches are no cheaper per row get fewer rows, at least 64, and so more steps.
     learning_rate_init : float, default=2e-3
-        As in every autoencoder.
+        Adam's first step length, annealed to zero over ``max_iter`` epochs along half a cosine.
+        It fits data of any scale because training runs in working units. The default, twice Adam's
+        customary value, reached more held-out likelihood on tables and images.
     alpha : float, default=0.0
         L2 penalty on the weights of the nonlinear paths, divided by the number of samples as in
-        ``MLPRegressor``. None by default: the KL term and the held-out rows regularise.
+        ``MLPRegressor``. Zero by default, because the KL term and the held-out rows regularise.
     max_iter : int, default=200
-        As in every autoencoder.
+        Maximum number of epochs, as in ``MLPRegressor``. 0 gives the start itself.
     tol : float, default=1e-4
-        As in every autoencoder.
+        Smallest gain of the held-out objective, in nats per feature, that counts as a gain:
+        ``MLPRegressor``'s, but per feature, so that it means the same for tables of any width.
     early_stopping : bool, default=True
-        As in every autoencoder.
+        Whether to hold rows out, keep the epoch with the best held-out objective, and stop after
+        ``n_iter_no_change`` epochs without a gain. The PCA start is left only if a paired t-test
+        on the held-out rows shows a gain (90 % confidence); otherwise it is refitted on all rows.
+        False trains on all rows for ``max_iter`` epochs and keeps the last.
     validation_fraction : float, default=0.1
-        As in every autoencoder.
+        Share of rows held out, as in ``MLPRegressor``. If this is fewer than two rows, none are
+        held out and the PCA start is kept, because nothing could tell a gain from chance.
     n_iter_no_change : int, default=10
-        As in every autoencoder.
+        Number of epochs without a gain of ``tol`` after which training stops, as in
+        ``MLPRegressor``.
     warm_start : bool, default=False
-        As in every autoencoder.
+        Whether ``fit`` goes on from the fitted networks, in their units.
     device : str or torch.device, default="auto"
-        As in every autoencoder.
+        "cpu", "cuda", "cuda:1", "mps" or "xpu", or a ``torch.device`` of these. "auto" is a CUDA
+        GPU if there is one and a step is large enough to gain from it, outside joblib's workers;
+        otherwise the CPU. Inference always runs on the CPU.
     precision : {"float32", "bfloat16"}, default="float32"
-        As in every autoencoder.
+        Precision of matrix products while training on a device. "bfloat16" is faster on a recent
+        GPU, and accurate to three digits; parameters, sums and densities stay float32. On the CPU
+        both are float32.
     random_state : int, RandomState instance or None, default=None
-        As in every autoencoder.
+        Seeds the split, the start, the order of rows and the noise. Torch's global generator is
+        neither read nor moved.
     verbose : int, default=0
-        As in every autoencoder.
+        Whether to print each epoch's loss and held-out objective.
 
     Attributes
     ----------
     n_components_ : int
-        As in every autoencoder.
+        Number of latents.
     mean_ : ndarray of shape (n_features_in_,)
-        As in every autoencoder.
+        Mean of X.
     components_ : ndarray of shape (n_components_, n_features_in_)
-        As in every autoencoder.
+        Mean of dE[x|z]/dz_j over training rows, divided by the latent's effect: PCA's axes at the
+        start.
     explained_variance_ : ndarray of shape (n_components_,)
         Squared effect of each latent on E[x|z] (the mean square norm of its derivative over at
         most 1000 training rows) plus the noise along it, in descending order; PCA's eigenvalues at
         the start, zero for an inactive latent.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        As in every autoencoder.
+        ``explained_variance_`` divided by the total variance of X.
+    singular_values_ : ndarray of shape (n_components_,)
+        ``sqrt((n_samples_ - 1) * explained_variance_)``: PCA's at the start.
     noise_variance_ : float or ndarray of shape (n_features_in_,)
-        As in every autoencoder.
+        Mean of Var[x|z], one number if the features share it.
     kl_per_component_ : ndarray of shape (n_components_,)
-        Mean KL of each latent to the prior, in nats; there where the KL is a sum over latents.
+        Mean KL divergence of each latent from the prior, in nats. Present only if the KL term is a
+        sum over latents.
     n_active_components_ : int
         Number of latents whose posterior mean has a variance above 0.01 over the rows [4]_.
     loss_curve_ : list of float
-        As in every autoencoder.
+        Mean training loss of each epoch: minus the objective, in nats of X in its own units.
     history_ : dict of str to list of float
         Means over each epoch's steps: "loss", "log_likelihood" (E_q[log p(x|z)] in X's units),
         "kl", "regularizer" and "beta".
     validation_scores_ : list of float or None
-        As in every autoencoder.
+        Held-out objective of the start and of each epoch, in nats of X in its own units; None
+        without held-out rows.
     best_validation_score_ : float or None
-        As in every autoencoder.
+        The best of ``validation_scores_``; None without held-out rows.
     n_iter_ : int
-        As in every autoencoder.
+        Number of epochs run.
     n_skipped_steps_ : int
-        As in every autoencoder.
+        Number of steps skipped because their gradient was not finite.
     likelihood_ : Likelihood
-        As in every autoencoder.
+        The likelihood that was used.
     device_ : str
-        As in every autoencoder.
+        The device on which the model was trained.
     latent_density_ : density estimator
-        As in every autoencoder.
+        The fitted clone of ``latent_density``, a density of latents as ``encode`` gives them.
+        Present only if one was given.
+    n_samples_ : int
+        Number of rows of fit, of all calls of ``partial_fit`` together, or the sum of their
+        weights, if that is larger.
     n_features_in_ : int
-        As in every autoencoder.
+        Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        As in every autoencoder.
+        Names of the features. Present only if X has names that are all strings.
 
     See Also
     --------
     sklearn.decomposition.PCA : The start of this model.
-    sklearn.decomposition.FactorAnalysis : The linear model with a noise for each feature.
+    sklearn.decomposition.FactorAnalysis : The linear model with one noise variance per feature.
 
     Notes
     -----
@@ -269,7 +298,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         Returns
         -------
         mean, std : ndarray of shape (n_samples, n_components_)
-            Posterior means, not unshrunk as ``transform``'s, and standard deviations.
+            Posterior means, without the unshrinking of ``transform``, and standard deviations.
         """
         return self._moments_of(self._check_rows(X))
 
@@ -278,8 +307,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         """Estimate log p(x) of each row by importance sampling from its posterior [1]_.
 
         It is the log-density in X's units, free of ``beta``, comparable with PCA's and
-        GaussianMixture's: a lower bound in expectation that rises to log p(x) with more draws, and
-        exact at the PCA start. All rows share the draws, fixed at fit, so a row's value depends
+        GaussianMixture's: in expectation a lower bound, which rises to log p(x) with more draws and
+        is exact at the PCA start. All rows share the draws, fixed at fit, so a row's value depends
         neither on its neighbours nor on the call.
 
         Parameters
@@ -287,7 +316,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to score.
         n_draws : int, default=100
-            Quasi-random draws for a row; the error falls with their number, and the time grows.
+            Quasi-random draws per row; with more of them the error falls and the time grows.
 
         Returns
         -------
@@ -297,7 +326,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         Raises
         ------
         ValueError
-            If the posterior is a point: there is no likelihood of a row then.
+            If the posterior is a point, because then a row has no likelihood.
 
         References
         ----------

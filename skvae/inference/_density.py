@@ -24,9 +24,9 @@ def fit_density(
     mean, std : ndarray of shape (n_samples, n_components)
         Posteriors of the rows.
     weight : ndarray of shape (n_samples,) or None
-        Row weights: rows are drawn by them.
+        Row weights: rows are drawn in proportion to them.
     seed : int
-        Of the draws, and of the density where it leaves its own open.
+        Seed of the draws, and of the density if it sets none itself.
     """
     generator = np.random.RandomState(seed)
     if weight is not None:

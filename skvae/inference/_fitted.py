@@ -22,6 +22,8 @@ from skvae._sklearn.estimator import check_weight
 from skvae._sklearn.rows import check_latents, check_rows
 from skvae.fitting._fit import make_rows
 from skvae.inference._density import draw_latents
+from skvae.inference._linear import LinearModel
+from skvae.inference._report import latent_report
 from skvae.likelihoods import Likelihood
 from skvae.model._model import Architecture, Layout, Model
 from skvae.starts._principal import Units, set_inputs
@@ -63,7 +65,7 @@ class Rowwise:
         self.n_done += len(block)
 
 
-class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class FittedModel(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """What a fitted estimator does with rows and latents: it reads state and changes none."""
 
     whiten: bool
@@ -200,35 +202,37 @@ class FittedModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Units of the transform for each latent: its effect, or what whitens it."""
         if not self.whiten:
             return self._effect
-        # An inactive latent explains nothing: the noise's own unit keeps it small and invertible.
-        noise = np.full_like(self.explained_variance_, np.mean(self.noise_variance_))
-        variance = np.where(self.explained_variance_ > 0, self.explained_variance_, noise)
+        # The published variances may be float32. An inactive latent explains nothing: the noise's
+        # own unit keeps it small and invertible.
+        report = latent_report(self._moments, self._architecture["posterior"].has_density)
+        explained, noise = report.explained_variance, np.mean(report.noise_variance)
+        variance = np.where(explained > 0, explained, noise)
         return np.divide(
             self._effect, np.sqrt(variance), out=self._effect.copy(), where=variance > 0
         )
 
     @isolated
-    def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Map latent coordinates back to X's space: the mean of p(x|z).
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Map latent coordinates back to the space of the rows: the mean of p(x|z).
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, n_components_)
+        X : array-like of shape (n_samples, n_components_)
             Coordinates as ``transform`` gives them.
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features_in_)
-            Expected rows, in X's units.
+        X_original : ndarray of shape (n_samples, n_features_in_)
+            Expected rows, in the units of fit.
         """
-        Z = self._check_latents(Z)
+        Z = self._check_latents(X, "X")
         scale = self._output_scale()
         latents = np.divide(Z, scale, out=np.zeros(Z.shape), where=scale > 0).astype(Z.dtype)
         return self._decoded(latents, _mean)
 
-    def _check_latents(self, Z: Any) -> np.ndarray:
+    def _check_latents(self, Z: Any, name: str = "Z") -> np.ndarray:
         check_is_fitted(self)
-        return check_latents(Z, self.n_components_)
+        return check_latents(Z, self.n_components_, name)
 
     @torch.no_grad()
     def _decoded(

@@ -1,4 +1,4 @@
-"""What a fitted model says of its latents: moments, effects, the variance they explain."""
+"""What a fitted model reports of its latents: moments, effects, the variance they explain."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from skvae.model._model import Model
 from skvae.objectives import closed_form_kl
 from skvae.tables import Batch
 
-# Rows that the latents' moments and the decoder's Jacobian are averaged over, at most; fewer where
-# a row is wide, so that a sparse X is never made dense whole.
+# Most rows over which the latents' moments and the decoder's Jacobian are averaged; fewer if rows
+# are wide, so that a sparse X is never made dense as a whole.
 _MOMENT_ROWS = 10_000
 _MOMENT_CELLS = 2**21
 _JACOBIAN_ROWS = 1_000
 _JACOBIAN_CELLS = 2**20
 _LEAST_ROWS = 100
 
-#: Burda et al. (2015), section 5: a latent is active where Cov_x(E_q[z]) exceeds this.
+#: Burda et al. (2015), section 5: a latent is active if Cov_x(E_q[z]) exceeds this.
 ACTIVE_VARIANCE = 0.01
 
 # A mean is divided by (1 - posterior variance), but grows tenfold at most.
@@ -42,9 +42,9 @@ class LatentReport(NamedTuple):
     explained_variance : ndarray of shape (n_components,)
         Squared effect, plus the noise along it; zero for an inactive latent.
     components : ndarray of shape (n_components, n_features)
-        Mean of dE[x|z]/dz_j over the effect.
+        Mean of dE[x|z]/dz_j, divided by the effect.
     kl : ndarray of shape (n_components,) or None
-        Mean KL to the prior, in nats; None where it is no sum over the latents.
+        Mean KL from the prior, in nats; None if it is no sum over the latents.
     active : ndarray of bool of shape (n_components,)
         Whether the posterior mean varies.
     noise_variance : ndarray of shape (1,) or (n_features,)
@@ -66,13 +66,13 @@ def _spread(n_samples: int, most: int) -> np.ndarray:
 
 
 def report_rows(n_samples: int, n_features: int) -> np.ndarray:
-    """Indices, evenly spread, of the rows that a report is made of."""
+    """Indices, evenly spread, of the rows that a report is made from."""
     return _spread(n_samples, min(_MOMENT_ROWS, max(_LEAST_ROWS, _MOMENT_CELLS // n_features)))
 
 
 @torch.no_grad()
 def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.ndarray]:
-    """Average over rows what a report is made of.
+    """Average over rows what a report is made from.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.nda
     batch : Batch
         The rows.
     scale : float
-        Of the working units.
+        Size of a working unit, in units of X.
 
     Returns
     -------
     moments : dict of str to ndarray
-        Weighted means over the rows, and under "count" the rows they stand for. Latents are in the
-        model's order. "kl" is there where it is a sum over the latents.
+        Weighted means over the rows, and as "count" the number of rows they stand for. Latents are
+        in the model's order. "kl" is present only if it is a sum over the latents.
     """
     weight = (
         torch.ones(len(batch.inputs), dtype=torch.float64) if batch.weight is None else batch.weight
@@ -107,7 +107,7 @@ def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.nda
         "jacobian_squares": squares,
         "noise_variance": variance,
     }
-    # A sum over the latents; a point has none.
+    # Only if it is a sum over the latents; a point has no KL.
     if kl is not None and kl.shape == q.mean.shape and model.posterior.has_density:
         moments["kl"] = weight @ kl
     return {name: value.numpy() for name, value in moments.items()}
@@ -128,14 +128,13 @@ def pool(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> dict[str, np
 def latent_report(moments: dict[str, np.ndarray], has_density: bool) -> LatentReport:
     """Describe and order the latents by their moments.
 
-    The prior gives a latent its scale where the posterior ``has_density``; points have none but
-    their own spread, by which they explain what they do.
+    If the posterior ``has_density``, the prior gives a latent its scale; points have no scale but
+    their own spread, which decides how much they explain.
     """
     squares, noise = moments["jacobian_squares"], moments["noise_variance"]
     effect = np.sqrt(squares)
     components = moments["jacobian"] / np.maximum(effect, 1e-300)[:, None]
-    direction = components**2 / np.maximum((components**2).sum(1, keepdims=True), 1e-300)
-    along = direction @ np.resize(noise, direction.shape[1])  # noise along a latent's direction
+    along = noise_along(components, noise)
     spread = np.maximum(moments["mean_square"] - moments["mean"] ** 2, 0.0)
     if has_density:
         active, explained = spread > ACTIVE_VARIANCE, squares + along
@@ -177,6 +176,21 @@ def collapse_message(n_active: int, n_components: int, remedies: list[str]) -> s
             f"{'Give ' if remedies else 'Check that X varies'}"
         )
     return f"{message}{', and '.join(remedies)}".rstrip(" .") + "."
+
+
+def noise_along(components: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Noise variance along the direction of each component.
+
+    Parameters
+    ----------
+    components : ndarray of shape (n_components, n_features)
+        Directions, of any length.
+    noise : ndarray of shape (1,) or (n_features,)
+        Noise variance.
+    """
+    squares = components**2
+    direction = squares / np.maximum(squares.sum(1, keepdims=True), 1e-300)
+    return direction @ np.resize(noise, direction.shape[1])
 
 
 def _decoder_moments(

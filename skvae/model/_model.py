@@ -39,7 +39,7 @@ class Architecture(NamedTuple):
     linear_path: bool = True
 
     def check(self) -> None:
-        """Raise ValueError where a component's parameter is outside its domain, or two disagree."""
+        """Raise ValueError if a component's parameter is outside its domain, or two disagree."""
         self.posterior.check()
         self.prior.check(self.posterior)
         self.objective.check()
@@ -53,7 +53,7 @@ class Architecture(NamedTuple):
 
     @property
     def parameter_shapes(self) -> list[list[Shape]]:
-        """Shapes of what likelihood, posterior and prior train beside the networks."""
+        """Shapes of what likelihood, posterior and prior train in addition to the networks."""
         d, k = self.n_features, self.n_components
         return [
             self.likelihood.parameter_shapes(d),
@@ -63,7 +63,7 @@ class Architecture(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Widest array that is made of a row, or of a draw for it."""
+        """Width of the widest array that is made for a row, or for one draw of it."""
         of_prior = (shape[0] for shape in self.prior.parameter_shapes(self.n_components, 1))
         n_raw = self.posterior.n_raw(self.n_components)
         return max(self.n_features, n_raw, *self.hidden_layer_sizes, *of_prior, 256)
@@ -186,7 +186,7 @@ class Model:
         return [self.encoder, self.decoder, self.shared, self.of_posterior, self.of_prior]
 
     def twin(self) -> Model:
-        """Give a model of the same parameters, where they lie, with gradients of its own."""
+        """Give a model that shares the parameters' memory, with gradients of its own."""
         twin = copy.copy(self)
         twin.encoder, twin.decoder = copy.copy(self.encoder), copy.copy(self.decoder)
         for name in ("shared", "of_posterior", "of_prior"):
@@ -207,7 +207,7 @@ class Model:
 
     @property
     def buffers(self) -> dict[str, Tensor]:
-        """What user modules keep beside their parameters, by a name that says whose it is."""
+        """What user modules keep besides their parameters, by a name that says whose it is."""
         return {
             f"{side}.{name}": value
             for side, network in (("encoder", self.encoder), ("decoder", self.decoder))
@@ -254,7 +254,7 @@ class Model:
         return self.posterior(raw, self.n_components, self.of_posterior.params)
 
     def posterior_mean(self, raw: Tensor) -> Tensor:
-        """Means of it alone, shape (rows, n_components)."""
+        """Posterior means alone, shape (rows, n_components)."""
         return self.posterior.mean(raw, self.n_components, self.of_posterior.params)
 
     def encode(self, inputs: Tensor) -> Any:
@@ -262,7 +262,7 @@ class Model:
         return self.read_posterior(self.encoder.evaluate(inputs))
 
     def prior_density(self) -> Density:
-        """P(z), for the present parameters."""
+        """P(z), with the current parameters."""
         surroundings = Surroundings(self.n_components, self.flat.values, self.encode)
         return self.prior.density(self.of_prior.params, surroundings)
 
@@ -286,7 +286,7 @@ class Model:
         return Draws(q, self.prior_density(), z, self.log_likelihood(z, batch))
 
     def bound(self, batch: Batch, eps: Tensor, beta: Tensor | float) -> Tensor:
-        """Objective of each row, shape (rows,), the regulariser left out."""
+        """Objective of each row without the regulariser, shape (rows,)."""
         return self.objective.rows(self.draws(batch, eps), beta)
 
     def regularization(self, draws: Draws, batch: Batch, generator: torch.Generator) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from scipy import sparse
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -172,10 +170,6 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         else:
             message = explain_split(n_samples, self.validation_fraction, done)
         self._warn_of(f"{message}, or set early_stopping=False and a number as threshold.")
-
-    def _warn_of(self, message: str) -> None:
-        # Level 6 is the caller of fit: two functions here, _fit, fit, and scikit-learn's wrapper.
-        warnings.warn(f"{type(self).__name__}: {message}", ConvergenceWarning, stacklevel=6)
 
     # -------------------------------------------------------------- predict
 

@@ -6,10 +6,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from skvae._core.process import isolated
+from skvae._sklearn.compat import Interval, StrOptions, fit_context
 from skvae.multilabel._base import BaseMultilabel
 from skvae.nn import ACTIVATIONS
 
@@ -30,39 +29,39 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
     Parameters
     ----------
     n_components : int, default=None
-        Number of latents. None is four fifths of the number of labels, as in the paper, within 2
-        and 128.
+        Number of latents. None is four fifths of the number of labels, as in the paper, but at
+        least 2 and at most 128.
     hidden_layer_sizes : int or array-like of int, default=(256, 256)
         Widths of Fx's hidden layers.
     label_hidden_layer_sizes : int or array-like of int, default=(256,)
-        Widths of Fe's hidden layers; Fd has them in reverse.
+        Widths of Fe's hidden layers; Fd has them in reverse order.
     activation : {"relu", "tanh", "logistic", "identity", "silu", "gelu"}, default="relu"
-        Of the hidden layers.
+        Activation function of the hidden layers.
     correlation_weight : float, default=0.1
         Weight of Phi.
     pair_weight : float, default=1.0
         Weight of Gamma, the paper's alpha.
     direct_weight : float, default=1.0
-        Weight of D. At 0 the objective is the paper's; it takes a positive ``correlation_weight``
-        then, for nothing else trains Fx.
+        Weight of D. At 0 the objective is the paper's, and ``correlation_weight`` must be positive,
+        because nothing else trains Fx.
     dropout : float in [0, 1), default=0.5
         Share of Fx's hidden units that a step leaves out.
     input_dropout : float in [0, 1), default=0.2
         Share of the features that a step leaves out: each counts as its mean.
     threshold : {"shared", "label"} or float in (0, 1), default="shared"
-        Probability above which a label of an indicator matrix is predicted. "shared" is one for
-        all labels and "label" one for each, both chosen by the F1 of held-out rows. A
-        one-dimensional y has no use for it: there the likeliest class is predicted.
+        Probability above which a label of an indicator matrix is predicted. "shared" is one
+        threshold for all labels and "label" one per label, both chosen by the F1 of held-out rows.
+        It is not used for a one-dimensional y, for which the likeliest class is predicted.
     batch_size : int or "auto", default="auto"
-        Rows a step. "auto" is a twentieth of them, within 64 and 256.
+        Rows per step. "auto" is a twentieth of the rows, but at least 64 and at most 256.
     learning_rate_init : float, default=1e-3
         Adam's learning rate, which falls to zero along half a cosine over ``max_iter``.
     alpha : float, default=0.0
         Weight of the L2 penalty, divided by the number of rows, as in ``MLPClassifier``.
     max_iter : int, default=100
-        Most epochs.
+        Maximum number of epochs.
     tol : float, default=1e-4
-        Least gain in the held-out F1 (micro- plus macro-averaged) that counts as one.
+        Smallest gain in the held-out F1 (micro- plus macro-averaged) that counts as a gain.
     early_stopping : bool, default=True
         Whether held-out rows choose the epoch. False trains for ``max_iter`` epochs.
     n_folds : int or "auto", default="auto"
@@ -72,7 +71,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         keeps that model, in a quarter of the time. "auto" is 3 up to 5000 rows and 1 beyond. With
         fewer than two rows a fold none are held out, the threshold is 0.5, and a warning says so.
     validation_fraction : float in (0, 1), default=0.15
-        Share of rows held out where ``n_folds`` is 1.
+        Share of rows held out if ``n_folds`` is 1.
     n_iter_no_change : int, default=15
         Epochs without a gain of ``tol`` after which training stops.
     device : str or torch.device, default="auto"
@@ -101,22 +100,22 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         Micro- plus macro-averaged F1 of the held-out rows, at the start and after each epoch; None
         without early stopping.
     best_validation_score_ : float or None
-        The best of ``validation_scores_``.
+        The best of ``validation_scores_``; None without early stopping.
     n_iter_ : int
-        Number of epochs that the model was trained for; all that were run where one part is held
-        out.
+        Number of epochs that the model was trained for; if one part is held out, all epochs that
+        were run.
     n_skipped_steps_ : int
         Number of steps skipped because their gradient was not finite.
     device_ : str
-        The device that trained.
+        The device on which the model was trained.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where X has names that are all strings.
+        Names of the features. Present only if X has names that are all strings.
 
     See Also
     --------
-    sklearn.multioutput.ClassifierChain : Labels one after the other, each given those before.
+    sklearn.multioutput.ClassifierChain : Labels one after the other, each given the ones before.
     sklearn.neural_network.MLPClassifier : A network without the latent space of label sets.
 
     References
@@ -218,7 +217,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     @isolated
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CanonicalCorrelatedAutoencoder:
         """Fit the model to rows and their labels.
@@ -226,7 +225,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows; at least two. A sparse X is made dense a batch at a time.
+            Rows; at least two. A sparse X is made dense batch by batch.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             An indicator matrix: 1 for a label that is present, 0 for an absent one, NaN, None, NA
             or -1 for a missing one; ``sklearn.preprocessing.MultiLabelBinarizer`` makes it of lists

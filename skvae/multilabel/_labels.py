@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 import reprlib
-import warnings
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils._missing import is_pandas_na
 from sklearn.utils.multiclass import check_classification_targets
 
+from skvae._core.checks import shown
+from skvae._sklearn.caller import warn
+from skvae._sklearn.compat import is_pandas_na
 from skvae._sklearn.rows import check_values
 
 # Candidates for a threshold, and how many neighbours a candidate's value is averaged with: on a
@@ -96,11 +97,10 @@ def check_target(y: Any, estimator: str) -> Any:
     _refuse_collections(y, "y")
     if sparse.issparse(y) or y.ndim == 1 or y.shape[1] > 1:
         return y
-    warnings.warn(
+    warn(
         "A column-vector y was passed when a 1d array was expected. Please change the shape of y "
         "to (n_samples,), for example using ravel().",
         DataConversionWarning,
-        stacklevel=6,  # the caller of fit: here, _read, _fit, fit, and scikit-learn's wrapper
     )
     return y.ravel()
 

@@ -1,7 +1,7 @@
 """The canonical-correlated autoencoder's networks on one flat buffer, and what they take.
 
-Three networks meet in one latent space: Fx maps features to it, Fe label sets, and Fd maps its
-points to a score for each label.
+Three networks share one latent space: Fx maps features to it, Fe maps label sets to it, and Fd maps
+its points to a score per label.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from skvae.multilabel._labels import Labels, prevalence
 from skvae.nn import DenseNetwork, draw_glorot
 from skvae.tables import Rows, weighted_moments
 
-# Least standard deviation that a label is divided by, at a prevalence of about 1 in 400.
+# Smallest standard deviation that a label is divided by: that of a prevalence of about 1 in 400.
 _LABEL_FLOOR = 0.05
 
 
@@ -64,7 +64,7 @@ class Model:
     device : torch.device or str
         Where they live.
     values : Tensor of shape (n_parameters,), optional
-        Values of a model that is not trained, used where they lie.
+        Values of a model that is not trained, used in place.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Model:
         a = self.architecture = architecture
         d, m, k, activation = a.n_features, a.n_labels, a.n_components, a.activation
         hidden, label_hidden = a.hidden_layer_sizes, a.label_hidden_layer_sizes
-        # A linear path is what dropout cannot reach: there only where there is no other.
+        # Dropout cannot reach a linear path, so there is one only if there is no other path.
         linear, label_linear = not hidden, not label_hidden
         self.encoder = DenseNetwork(d, k, k * linear, hidden, activation)
         self.label_encoder = DenseNetwork(m, k, k * label_linear, label_hidden, activation)
@@ -94,7 +94,7 @@ class Model:
 
     @property
     def width(self) -> int:
-        """Widest array that the networks make of a row."""
+        """Width of the widest array that the networks make for a row."""
         a = self.architecture
         sizes = (*a.hidden_layer_sizes, *a.label_hidden_layer_sizes)
         return max(a.n_features, a.n_labels, a.n_components, *sizes)
@@ -119,7 +119,7 @@ class Model:
         return present + (1.0 - present - absent) * self.prevalence
 
     def probability_loss(self, raw: Tensor, present: Tensor, absent: Tensor) -> Tensor:
-        """Negative log-likelihood of the known labels of each row, in nats, (rows,)."""
+        """Negative log-likelihood of each row's known labels, in nats, shape (rows,)."""
         if self.architecture.exclusive:
             return -(present * torch.log_softmax(raw, 1)).sum(1)
         return (present * F.softplus(-raw) + absent * F.softplus(raw)).sum(1)
@@ -136,12 +136,12 @@ def indicators(values: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def step_work(architecture: Architecture, batch_size: int) -> float:
-    """Multiply-adds of a step's matrix products: forward once, and twice that backward."""
+    """Multiply-adds of a step's matrix products: one forward pass, and backward twice as many."""
     a = architecture
     hidden, label_hidden = a.hidden_layer_sizes, a.label_hidden_layer_sizes
     widths = [a.n_features, *hidden, a.n_components]
     label_widths = [a.n_labels, *label_hidden, a.n_components]
-    # The decoder is run twice, from each code.
+    # The decoder runs twice, once from each code.
     inner = sum(m * n for m, n in itertools.pairwise(widths))
     inner += 3 * sum(m * n for m, n in itertools.pairwise(label_widths))
     return 3.0 * batch_size * inner

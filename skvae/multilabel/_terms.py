@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 # Below every score: what a masked entry counts as in a logarithmic sum. Its exponential is zero,
-# and so is its gradient, where minus infinity would give a row without entries a NaN.
+# and so is its gradient; minus infinity would give a NaN in a row without entries.
 _MASKED = -1e9
 
 
@@ -20,15 +20,15 @@ def pair_term(score: Tensor, present: Tensor, absent: Tensor) -> Tensor:
 
         mean_pq exp(-(s_p - s_q)) = mean_p exp(-s_p) mean_q exp(s_q),
 
-    so it costs as much as there are labels, not as pairs. A row without such a pair has none to
-    order, and its term is zero.
+    so its cost grows with the number of labels, not of pairs. A row without such a pair has nothing
+    to order, and its term is zero.
 
     Parameters
     ----------
     score : Tensor of shape (rows, labels)
         Scores s.
     present, absent : Tensor of shape (rows, labels)
-        1 where the label is known to be there, or known not to be; a missing label is in neither.
+        1 for a label that is known to be present, or absent; a missing label is 0 in both.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def pair_term(score: Tensor, present: Tensor, absent: Tensor) -> Tensor:
     below = torch.logsumexp(torch.where(present > 0, -score, _MASKED), 1)
     above = torch.logsumexp(torch.where(absent > 0, score, _MASKED), 1)
     n_pairs = n_present * n_absent
-    # Rows without a pair are told apart first: an exponential that nobody asks for may overflow.
+    # Rows without a pair are masked first, because an exponential that is not used may overflow.
     log_sum = torch.where(n_pairs > 0, below + above, _MASKED)
     return torch.exp(log_sum - torch.log(n_pairs.clamp_min(1.0)))
 

@@ -15,19 +15,20 @@ from skvae._core.flat import Pullback, shared_arrays
 from skvae.nn._activations import ACTIVATIONS
 from skvae.nn._network import Network
 
-# A block of fewer rows is cheaper to convert than the first layer's weights are.
+# A block of fewer rows than this is cheaper to convert than the first layer's weights.
 _FEW_ROWS = 256
 
-# Means further from zero than this many scales cost a product over five bits.
+# Means further from zero than this many scales cost a product more than five bits.
 _FAR = 32.0
 
 
 class DenseNetwork(Network):
-    """Hidden layers of one activation, and an output layer that may see the input, too.
+    """Hidden layers with one activation, and an output layer that may see the input, too.
 
-    A layer's bias is the last column of its weights, and multiplies a one beside its input. The
-    output layer is [A, b, W], of shape (n_out, n_in + 1 + width), and multiplies [x, 1, h]: so the
-    linear path, the bias and the last hidden layer h are one product, and so are their gradients.
+    A layer's bias is the last column of its weights, which multiplies a one beside its input. The
+    output layer is [A, b, W], of shape (n_out, n_in + 1 + width), and multiplies [x, 1, h]: the
+    linear path, the bias and the last hidden layer h are thus one product, and so are their
+    gradients.
     Without hidden layers it is [A, b], an affine map; without a linear path it is [b, W].
 
     Parameters
@@ -97,7 +98,7 @@ class DenseNetwork(Network):
 
     @torch.no_grad()
     def start(self, generator: torch.Generator, zero_output: bool) -> None:
-        """Draw the weights by Glorot and Bengio (2010), eq. 16; the rest is zero."""
+        """Draw the weights as in Glorot and Bengio (2010), eq. 16; the rest is zero."""
         for block in self.params:
             block.zero_()
         for weight, _ in self.weights[: -1 if zero_output else None]:
@@ -123,7 +124,7 @@ class DenseNetwork(Network):
     def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
         """Map x and return the pullback.
 
-        Inside, rows are columns: a part of [x, 1, h] then lies in one piece, and loops over it are
+        Inside, rows are columns: a part of [x, 1, h] is then contiguous, and loops over it are
         twice as fast.
         """
         *hidden, output = self.arrays
@@ -175,10 +176,10 @@ class DenseNetwork(Network):
     def evaluate_rows(self, X: Any, shift: np.ndarray, scale: float) -> np.ndarray | None:
         """Map rows (x - shift) / scale, given as X, dense or sparse, with no copy of X.
 
-        All constants go into one product: with m the mean and c the network's own scale,
-        c (x - m) / scale A' = x (c A / scale)' - m (c A / scale)', and so for the first layer.
-        None where it would not pay, as the rows are fewer than the weights' own, or where the
-        difference of two large products would lose digits.
+        All constants go into one product: with m the mean and c the network's own scale, c (x - m)
+        / scale A' = x (c A / scale)' - m (c A / scale)', and likewise for the first layer. None if
+        it would not pay, because there are fewer rows than the weights have, or if the difference
+        of two large products would lose digits.
         """
         if X.shape[0] < _FEW_ROWS or np.abs(shift).max() > _FAR * scale:
             return None
@@ -206,7 +207,7 @@ class DenseNetwork(Network):
 
 @torch.no_grad()
 def draw_glorot(weight: Tensor, generator: torch.Generator) -> None:
-    """Draw weights of shape (n_out, n_in) by Glorot and Bengio (2010), eq. 16."""
+    """Draw weights of shape (n_out, n_in) as in Glorot and Bengio (2010), eq. 16."""
     bound = math.sqrt(6.0 / sum(weight.shape))
     draws = torch.rand(weight.shape, generator=generator, dtype=torch.float64)
     weight.copy_(draws.mul_(2.0).sub_(1.0).mul_(bound))

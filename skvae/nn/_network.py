@@ -15,7 +15,7 @@ from skvae._core.flat import Pullback, Shape
 
 
 class Network:
-    """``raw = [x A', 0] + b + f(x)`` of ``x = (input - shift) * scale``.
+    """``raw = [x A', 0] + b + f(x)`` with ``x = (input - shift) * scale``.
 
     The linear path A reaches the first ``n_linear`` outputs, and with 0 there is none. It is what
     PCA can be written into.
@@ -59,12 +59,12 @@ class Network:
 
     @property
     def hidden_biases(self) -> list[Tensor]:
-        """Bias of each hidden layer, where there are such."""
+        """Bias of each hidden layer; empty if there is none."""
         return []
 
     @property
     def buffers(self) -> dict[str, Tensor]:
-        """What is kept beside the parameters, such as running means."""
+        """What is kept besides the parameters, such as running means."""
         return {}
 
     @property
@@ -78,11 +78,11 @@ class Network:
         return [str(i) for i in range(len(self.shapes))]
 
     def train(self, mode: bool) -> None:
-        """Go to training or evaluation."""
+        """Switch to training or evaluation."""
 
     @abstractmethod
     def bind(self, params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
-        """Take views of the flat buffers, one for each of ``shapes``."""
+        """Take views of the flat buffers, one per shape in ``shapes``."""
 
     @abstractmethod
     def start(self, generator: torch.Generator, zero_output: bool) -> None:
@@ -93,18 +93,18 @@ class Network:
         """Map x of shape (rows, n_in) to (rows, n_out), in plain torch."""
 
     def vjp(self, x: np.ndarray) -> tuple[np.ndarray, Pullback]:
-        """Map x and return the pullback, where ``is_written``."""
+        """Map x and return the pullback; only if ``is_written``."""
         raise NotImplementedError
 
     def evaluate(self, x: Tensor) -> Tensor:
-        """Map x like ``forward``, in NumPy where no gradient is asked for and it can be."""
+        """Map x like ``forward``, in NumPy if possible and no gradient is asked for."""
         if torch.is_grad_enabled() or x.device.type != "cpu" or not self.is_written:
             return self.forward(x)
         with np.errstate(all="ignore"):
             return as_tensor(self.vjp(x.numpy())[0])
 
     def evaluate_rows(self, X: Any, shift: np.ndarray, scale: float) -> np.ndarray | None:
-        """Map rows (x - shift) / scale, given as X; None where converting them first is better."""
+        """Map rows (x - shift) / scale, given as X; None if converting them first is better."""
         return None
 
     def _input(self, x: Tensor) -> Tensor:

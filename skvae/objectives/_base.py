@@ -33,10 +33,10 @@ class Draws:
 
     @functools.cached_property
     def kl(self) -> Tensor:
-        """KL of each row to the prior.
+        """KL divergence of each row's posterior from the prior.
 
-        In closed form where there is one, by latent (rows, n_components) where the latents are
-        independent, else (rows, 1).
+        In closed form if there is one: per latent, shape (rows, n_components), if the latents are
+        independent, else of shape (rows, 1).
         """
         kl = closed_form_kl(self.q, self.prior)
         if kl is None:
@@ -47,17 +47,17 @@ class Draws:
 class Objective(BaseEstimator):
     """Base of the objectives: what training maximises, averaged over rows."""
 
-    #: Draws of the posterior that a step takes for a row.
+    #: Draws of the posterior that a step takes per row.
     n_draws: int = 1
 
-    #: Whether the value is log p - beta KL, no more: the step written out by hand knows that alone.
+    #: Whether the value is just log p - beta KL: the step written out by hand knows no other.
     is_plain = False
 
-    #: Whether it is defined where the posterior has no density and beta is 0.
+    #: Whether it is defined if the posterior has no density and beta is 0.
     takes_points = False
 
     def check(self) -> None:
-        """Raise ValueError where a parameter is outside its domain."""
+        """Raise ValueError if a parameter is outside its domain."""
 
     @abstractmethod
     def rows(self, draws: Draws, beta: Tensor | float) -> Tensor:

@@ -13,13 +13,14 @@ class ELBO(Objective):
     """E_q[log p(x|z)] - beta KL(q(z|x) || p(z)): Kingma and Welling (2013), eq. 3.
 
     With ``beta=1`` it is a lower bound of log p(x); another weight gives the objective of Higgins
-    et al. (2017), which bounds it still where beta is above 1.
+    et al. (2017), which still bounds it if beta is above 1.
 
     Parameters
     ----------
     free_bits : float, default=0.0
         Nats that each latent's KL, averaged over the rows of a batch, may have for free [1]_:
-        below, it is counted as this much, and nothing pushes it down. Against collapse.
+        below this value it counts as this value, so nothing pushes it down. This prevents
+        collapse.
 
     References
     ----------
@@ -44,7 +45,7 @@ class ELBO(Objective):
 
     @property
     def is_plain(self) -> bool:  # type: ignore[override]
-        """Whether nothing is free."""
+        """Whether no nats are free."""
         return self.free_bits == 0.0
 
     def check(self) -> None:

@@ -21,7 +21,7 @@ class ImportanceWeighted(Objective):
     Parameters
     ----------
     n_draws : int, default=5
-        Draws K of a row in a step. Its cost grows with them.
+        Draws K per row in a step, whose cost grows with them.
 
     References
     ----------
@@ -50,7 +50,7 @@ class ImportanceWeighted(Objective):
 
     def rows(self, draws: Draws, beta: Tensor | float) -> Tensor:
         """Value of each row, shape (rows,), with the gradient of Tucker et al. (2019)."""
-        # The posterior's parameters count through z alone. Their score, -beta sum v_k d log q(z_k),
+        # The posterior's parameters enter through z alone. Their score, -beta sum v_k d log q(z_k),
         # is reparameterised once more: E[v_k d log q(z_k)] = E[(d v_k / d z_k) (d z_k / d phi)].
         log_ratio = draws.q.detached().log_prob(draws.z) - draws.prior.log_prob(draws.z)
         log_w = draws.log_p - beta * log_ratio

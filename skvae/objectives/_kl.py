@@ -1,8 +1,8 @@
 """Closed forms for a posterior and a prior, in registries keyed by pairs of types.
 
 ``closed_form_kl(q, p)`` gives KL(q || p) for two distributions, in plain torch, and
-``written_latent(posterior, prior)`` finds the whole latent step with its pullback; either is None
-where nobody has registered one, and the caller then draws or differentiates.
+``written_latent(posterior, prior)`` finds the whole latent step with its pullback. Either is None
+if none is registered, and the caller then draws or differentiates.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def register(
 
 
 def closed_form_kl(q: object, p: object) -> Tensor | None:
-    """KL of each row, (rows, n_components), or (rows, 1) where it is no sum over latents."""
+    """KL of each row, (rows, n_components), or (rows, 1) if it is no sum over latents."""
     closed_form = _closed_forms.get((type(q), type(p))) or _closed_forms.get((type(q), object))
     return None if closed_form is None else closed_form(q, p)
 
@@ -57,14 +57,14 @@ def normal_kl(q: Normal, p: IsotropicNormal) -> Tensor:
 
 @register(_closed_forms, FullNormal, IsotropicNormal)
 def full_normal_kl(q: FullNormal, p: IsotropicNormal) -> Tensor:
-    """KL(N(m, LL') || N(0, I)) = (|L|^2 + |m|^2 - k) / 2 - sum log diag L, by the row."""
+    """KL(N(m, LL') || N(0, I)) = (|L|^2 + |m|^2 - k) / 2 - sum log diag L, per row."""
     by_latent = 0.5 * (q.variance + q.mean.square() - 1.0) - q.log_diagonal
     return by_latent.sum(1, keepdim=True)
 
 
 @register(_closed_forms, Point, object)
 def point_kl(q: Point, p: object) -> Tensor:
-    """Nothing: a point's KL to a density is infinite, and has no part in any objective."""
+    """Zero: a point's KL from a density is infinite, and has no part in any objective."""
     return torch.zeros_like(q.mean[:, :1])
 
 
@@ -89,7 +89,7 @@ def diagonal_normal_latent(
     z : ndarray of shape (draws, rows, n_components)
         Draws of the latents.
     kl : ndarray of shape (rows,)
-        KL to the prior.
+        KL from the prior.
     pull : callable
         ``pull(dz, d_kl)``, with d_kl of shape (rows,), gives the gradient of ``raw``.
     """
@@ -121,7 +121,7 @@ def diagonal_normal_latent(
 
 @register(_written, Deterministic, StandardNormal)
 def point_latent(raw: np.ndarray, eps: np.ndarray) -> tuple[np.ndarray, np.ndarray, KLPullback]:
-    """Give the point for every draw, and no KL; as ``diagonal_normal_latent``."""
+    """Give the point for every draw, and zero KL, like ``diagonal_normal_latent``."""
     z = np.broadcast_to(raw, (len(eps), *raw.shape))
 
     def pull(dz: np.ndarray, d_kl: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ class Posterior(BaseEstimator):
     factorises = False
 
     def parameter_shapes(self, n_components: int) -> list[Shape]:
-        """Shapes of what is trained beside the encoder."""
+        """Shapes of what is trained in addition to the encoder."""
         return []
 
     def start(
@@ -37,7 +37,7 @@ class Posterior(BaseEstimator):
         """Set what is trained to its first values."""
 
     def check(self) -> None:
-        """Raise ValueError where a parameter is outside its domain."""
+        """Raise ValueError if a parameter is outside its domain."""
 
     @abstractmethod
     def n_raw(self, n_components: int) -> int:

@@ -39,8 +39,8 @@ class Point(NamedTuple):
 class Deterministic(Posterior):
     """q(z|x) is a point: the autoencoder without noise.
 
-    It has no density, so no KL and no likelihood of a row: it goes with ``beta=0`` and a
-    regulariser of the latents, such as ``MaximumMeanDiscrepancy``: the Wasserstein autoencoder
+    It has no density, so a row has neither a KL nor a likelihood. It needs ``beta=0``, and a
+    regulariser of the latents: with ``MaximumMeanDiscrepancy`` it is the Wasserstein autoencoder
     of Tolstikhin et al. (2018) [1]_.
 
     References

@@ -15,12 +15,12 @@ from skvae._core.math import normal_draws, soft_bound, soft_bound_inverse
 from skvae.posteriors._base import Posterior
 from skvae.posteriors._diagonal_normal import Normal
 
-# Draws that the moments of a flow are taken over.
+# Number of draws over which the moments of a flow are taken.
 _MOMENT_DRAWS = 32
 
 
 class FlowNormal(NamedTuple):
-    """Normal distributions bent by a flow, one for each row.
+    """Normal distributions bent by a flow, one per row.
 
     Attributes
     ----------
@@ -75,8 +75,8 @@ class FlowNormal(NamedTuple):
 class Flow(Posterior):
     """q(z|x) is a diagonal normal bent by a neural spline flow, conditioned on the row.
 
-    It starts as the diagonal normal. ``transform`` gives means over a few fixed draws, as there is
-    no closed form. Needs zuko: ``pip install skvae[flow]``.
+    It starts as the diagonal normal. ``transform`` gives means over a few fixed draws, because
+    there is no closed form. Needs zuko: ``pip install skvae[flow]``.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Flow(Posterior):
     hidden_layer_sizes : int or array-like of int, default=(64,)
         Widths of the networks that give a layer's splines.
     n_context : int, default=16
-        Numbers that the encoder gives the flow of each row.
+        Number of values per row that the encoder hands to the flow.
 
     References
     ----------
@@ -112,7 +112,7 @@ class Flow(Posterior):
         self.n_context = n_context
 
     def check(self) -> None:
-        """Raise ValueError where a size is not an int of at least 1."""
+        """Raise ValueError if a size is not an int of at least 1."""
         check_integer(self, "n_layers")
         check_integer(self, "n_context")
         check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
@@ -148,6 +148,6 @@ class Flow(Posterior):
         return self(raw, n_components, parameters).mean
 
     def raw_output(self, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """Raw output of a flow's base with these moments, and no context."""
+        """Raw output for a base with these moments, and no context."""
         context = mean.new_zeros(*mean.shape[:-1], self.n_context)
         return torch.cat([mean, soft_bound_inverse(log_variance), context], -1)

@@ -1,4 +1,4 @@
-"""The Gaussian posterior of full covariance."""
+"""The Gaussian posterior with a full covariance."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Density(Protocol):
         """Log-density of ``z`` (..., n_components), of shape (...)."""
 
     def sample(self, n_samples: int, generator: torch.Generator) -> Tensor:
-        """Draw latents, shape (n_samples, n_components), by a generator of the CPU."""
+        """Draw latents, shape (n_samples, n_components), with a generator on the CPU."""
 
 
 class Surroundings(NamedTuple):
@@ -31,7 +31,7 @@ class Surroundings(NamedTuple):
     n_components : int
         Number of latents.
     like : Tensor
-        Of the model's type and device.
+        A tensor of the model's type, on its device.
     encode : callable
         From inputs (rows, n_features) in working units to their posterior.
     """
@@ -42,9 +42,9 @@ class Surroundings(NamedTuple):
 
 
 class Prior(BaseEstimator):
-    """Base of the priors: objects with parameters to choose, and shapes of those to train.
+    """Base of the priors: objects with parameters to choose, and the shapes of those to train.
 
-    One of the user's own overrides ``density`` and, if it is trained, ``parameter_shapes`` and
+    A user's own overrides ``density`` and, if it is trained, ``parameter_shapes`` and
     ``start``.
     """
 
@@ -65,7 +65,7 @@ class Prior(BaseEstimator):
         """
 
     def check(self, posterior: Any) -> None:
-        """Raise ValueError where a parameter is outside its domain, or the posterior unsuited."""
+        """Raise ValueError if a parameter is outside its domain, or the posterior is unsuitable."""
 
     @abstractmethod
     def density(self, parameters: Sequence[Tensor], surroundings: Surroundings) -> Density:

@@ -16,7 +16,7 @@ from skvae.priors._standard_normal import IsotropicNormal
 
 
 class FlowDensity(NamedTuple):
-    """Density of z where the flow maps z to a standard normal."""
+    """Density of z that the flow maps to a standard normal."""
 
     flow: SplineFlow
     parameters: Sequence[Tensor]
@@ -34,7 +34,7 @@ class FlowDensity(NamedTuple):
 
 
 class Flow(Prior):
-    """p(z) by a neural spline flow to the standard normal, with which it starts.
+    """p(z) as a neural spline flow to the standard normal, which it starts as.
 
     Needs zuko: ``pip install skvae[flow]``.
 
@@ -68,7 +68,7 @@ class Flow(Prior):
         self.hidden_layer_sizes = hidden_layer_sizes
 
     def check(self, posterior: Any) -> None:
-        """Raise ValueError where a size is not an int of at least 1."""
+        """Raise ValueError if a size is not an int of at least 1."""
         check_integer(self, "n_layers")
         check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
 

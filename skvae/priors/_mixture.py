@@ -1,4 +1,4 @@
-"""Mixtures of normal distributions as priors: of learned components, or of encoded rows."""
+"""Mixtures of normal distributions as priors: learned components, or encoded rows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from skvae._core.flat import Shape
 from skvae._core.math import LOG_2PI, soft_bound, soft_bound_inverse
 from skvae.priors._base import Prior, Surroundings
 
-# Standard deviation of the first means of a mixture, whose own variances make up for it: near the
-# standard normal, where the PCA start is exact, and far enough from each other to part.
+# Standard deviation of a mixture's first means; its components' variances make up for it. The
+# mixture is then near the standard normal, for which the PCA start is exact, and its means are far
+# enough apart to separate.
 _SPREAD = 0.7
 
 
@@ -36,8 +37,8 @@ class Mixture(NamedTuple):
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density of ``z`` (..., n_components).
 
-        The squares are taken apart, z^2 / v - 2 z m / v + m^2 / v, so that two matrix products do
-        for all rows and components.
+        The squares are taken apart, z^2 / v - 2 z m / v + m^2 / v, so that two matrix products
+        serve all rows and components.
         """
         precision = (-self.log_variance).exp()
         scaled = self.mean * precision
@@ -55,7 +56,7 @@ class Mixture(NamedTuple):
 
 
 class MixtureOfGaussians(Prior):
-    """p(z) = sum_k w_k N(m_k, diag(v_k)), with weights, means and variances trained.
+    """p(z) = sum_k w_k N(m_k, diag(v_k)), where weights, means and variances are trained.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ class MixtureOfGaussians(Prior):
 class VampPrior(Prior):
     """p(z) = 1/K sum_k q(z|u_k): the posteriors of K trained pseudo-inputs, equally weighted.
 
-    It follows the encoder as that changes, and so comes near the best prior, the average of the
+    It follows the encoder as that changes, and so comes close to the best prior, the average of the
     posteriors over the rows [1]_.
 
     Parameters

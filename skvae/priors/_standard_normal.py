@@ -13,7 +13,7 @@ from skvae.priors._base import Prior, Surroundings
 
 
 class IsotropicNormal(NamedTuple):
-    """N(0, I) of as many latents, of the type of ``like``."""
+    """N(0, I) for ``n_components`` latents, with the type and device of ``like``."""
 
     n_components: int
     like: Tensor

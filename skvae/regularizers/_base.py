@@ -24,11 +24,11 @@ class Aggregate(NamedTuple):
     prior : Density
         The prior p(z).
     z : Tensor of shape (rows, n_components)
-        A draw for each row.
+        One draw per row.
     weight : Tensor of shape (rows,)
         Row weights, which sum to 1.
     generator : torch.Generator
-        Of the CPU, for draws.
+        On the CPU, for draws.
     inputs : Tensor of shape (rows, n_features)
         What the encoder was given, in working units.
     encode : callable
@@ -48,17 +48,17 @@ class Aggregate(NamedTuple):
 
 
 class Regularizer(BaseEstimator):
-    """Base of the regularisers; one of the user's own overrides ``penalty``.
+    """Base of the regularisers; a user's own overrides ``penalty``.
 
-    The penalty, in nats a row, is taken from the objective's mean over a batch. ``a + b`` is
+    The penalty, in nats per row, is subtracted from the objective's mean over a batch. ``a + b`` is
     ``Sum(a, b)``.
     """
 
-    #: Whether it draws the latents' distribution over all rows to the prior.
+    #: Whether it pulls the latents' distribution over all rows towards the prior.
     matches_prior = False
 
     def check(self, posterior: Any) -> None:
-        """Raise ValueError where a parameter is outside its domain, or the posterior unsuited."""
+        """Raise ValueError if a parameter is outside its domain, or the posterior is unsuitable."""
 
     @abstractmethod
     def penalty(self, latents: Aggregate) -> Tensor:

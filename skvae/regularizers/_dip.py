@@ -21,12 +21,12 @@ class DIP(Regularizer):
     Parameters
     ----------
     kind : {"I", "II"}, default="II"
-        Of which covariance.
+        Which covariance is penalised.
     off_diagonal : float, default=10.0
         Weight of the covariances of different latents.
     diagonal : float, default=None
-        Weight of the variances; by default ten times ``off_diagonal`` for kind "I" and as much
-        for kind "II".
+        Weight of the variances; by default ten times ``off_diagonal`` for kind "I", and equal to
+        it for kind "II".
 
     References
     ----------

@@ -20,19 +20,20 @@ def squared_jacobian_norm(
 ) -> Tensor:
     """Squared Frobenius norm |J|^2 of a function's Jacobian at each row, shape (rows,).
 
-    With v of independent signs E[v v'] = I, so that E[|J'v|^2] = tr(J J') = |J|^2 (Hutchinson
-    1990): each projection costs one pass back, and is unbiased. The result can be differentiated.
+    If v consists of independent signs, E[v v'] = I, so that E[|J'v|^2] = tr(J J') = |J|^2
+    (Hutchinson 1990): each projection is unbiased and costs one backward pass. The result can be
+    differentiated.
 
     Parameters
     ----------
     function : callable
-        From (rows, n) to (rows, m), each row by itself.
+        Maps (rows, n) to (rows, m), each row by itself.
     x : Tensor of shape (rows, n)
-        Where.
+        Points at which the Jacobian is taken.
     n_projections : int or None
         Number of vectors v; None takes the m unit vectors, which give the norm itself.
     generator : torch.Generator
-        Of the CPU.
+        On the CPU.
 
     Returns
     -------
@@ -58,16 +59,16 @@ class Contractive(Regularizer):
     """Squared norm of the encoder's Jacobian: the contractive autoencoder [1]_.
 
     ``weight`` E_x |d z / d x|^2, with z the encoder's mean and x in working units (under the
-    Gaussian likelihood those of a mean variance of one). A decoder can make up for small latents
-    by large weights, so it goes with a decay of them (``alpha``).
+    Gaussian likelihood, units in which the mean variance is one). A decoder can make up for small
+    latents with large weights, so combine it with weight decay (``alpha``).
 
     Parameters
     ----------
     weight : float, default=0.1
         Factor of the penalty.
     n_projections : int or None, default=1
-        Random projections by which the norm is estimated, without bias. None computes it, in one
-        pass back for each latent.
+        Random projections that estimate the norm, without bias. None computes it exactly, in one
+        backward pass per latent.
 
     References
     ----------
@@ -113,7 +114,7 @@ class DecoderGradient(Regularizer):
     weight : float, default=0.01
         Factor of the penalty.
     n_projections : int or None, default=1
-        As in ``Contractive``, but None takes one pass back for each feature.
+        As in ``Contractive``, but None takes one backward pass per feature.
 
     References
     ----------

@@ -11,8 +11,7 @@ from torch import Tensor
 from skvae._core.checks import check_choice, check_number
 from skvae.regularizers._base import Aggregate, Regularizer
 
-# Of squared distances and the number of latents. Tolstikhin et al. (2018) sum the inverse
-# multiquadratic kernel over these scales.
+# Tolstikhin et al. (2018) sum the inverse multiquadratic kernel over these scales.
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -44,7 +43,7 @@ def squared_discrepancy(
     x_weight : Tensor of shape (n,)
         Shares of the rows of x, which sum to 1.
     kernel : callable
-        Of squared distances and k.
+        Maps squared distances and k to values.
 
     Returns
     -------
@@ -69,10 +68,10 @@ def squared_discrepancy(
 
 
 class MaximumMeanDiscrepancy(Regularizer):
-    """Squared kernel distance of the latents' distribution over all rows to the prior.
+    """Squared kernel distance between the latents' distribution over all rows and the prior.
 
-    Unlike the KL term it asks nothing of a single row. With ``beta=1`` and a weight it is the
-    InfoVAE of Zhao et al. (2019) [1]_, with the deterministic posterior and ``beta=0`` the
+    Unlike the KL term it asks nothing of a single row. With ``beta=1`` and a weight it gives the
+    InfoVAE of Zhao et al. (2019) [1]_; with the deterministic posterior and ``beta=0`` the
     Wasserstein autoencoder of Tolstikhin et al. (2018) [2]_.
 
     Parameters

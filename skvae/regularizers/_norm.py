@@ -1,4 +1,4 @@
-"""Penalties on the size of the latents of each row, and on how many of them are on."""
+"""Penalties on the size of each row's latents, and on how many of them are active."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from skvae.regularizers._base import Aggregate, Regularizer
 
 
 class LatentNorm(Regularizer):
-    """Norm of the latents: ``weight`` E |z|_2^2 / 2, or the sparse code's ``weight`` E |z|_1.
+    """Norm of the latents: ``weight`` E |z|_2^2 / 2, or, for a sparse code, ``weight`` E |z|_1.
 
     The first is the latent term of the regularised autoencoder [1]_. A decoder can make up for
-    small latents by a steep slope, so it goes with ``DecoderGradient`` or a decay of the weights
-    (``alpha``), and so does the second.
+    small latents with a steep slope, so combine either with ``DecoderGradient`` or weight decay
+    (``alpha``).
 
     Parameters
     ----------
     weight : float, default=0.01
         Factor of the penalty.
     order : {2, 1}, default=2
-        Squares, or absolute values: those of small latents are zero or near.
+        Squares (2), or absolute values (1), which push small latents to zero or near it.
 
     References
     ----------
@@ -59,17 +59,21 @@ class LatentNorm(Regularizer):
 
 
 class SparseActivity(Regularizer):
-    """KL of a wanted activity r to each unit's mean activity a, both of a coin: a sparse code [1]_.
+    """KL of a wanted activity r from each unit's mean activity a, for a sparse code [1]_.
 
-    ``weight`` sum_j [r log(r / a_j) + (1 - r) log((1 - r) / (1 - a_j))], where a unit's activity at
-    a row is the logistic function of its latent and a_j is its mean over the rows.
+    It is ``weight`` times
+
+        sum_j [r log(r / a_j) + (1 - r) log((1 - r) / (1 - a_j))],
+
+    the KL divergence of two coins for each unit. A unit's activity in a row is the logistic
+    function of its latent, and a_j is its mean over the rows.
 
     Parameters
     ----------
     weight : float, default=1.0
         Factor of the penalty.
     activity : float, default=0.05
-        Share r of the rows for which a unit shall be on, in (0, 1).
+        Share r of the rows in which a unit should be on, in (0, 1).
 
     References
     ----------

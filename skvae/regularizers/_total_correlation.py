@@ -27,7 +27,7 @@ class AggregateDensity(NamedTuple):
 
 
 def aggregate_density(q: Any, z: Tensor, weight: Tensor) -> AggregateDensity:
-    """Log q(z) = log sum_i w_i q(z|x_i) of each draw, jointly and by latent.
+    """Log q(z) = log sum_i w_i q(z|x_i) of each draw, jointly and per latent.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def aggregate_density(q: Any, z: Tensor, weight: Tensor) -> AggregateDensity:
     Returns
     -------
     density : AggregateDensity
-        Of each draw.
+        Log-densities of each draw.
     """
     each = q.log_prob_of_each(z.unsqueeze(1))  # (n, rows, n_components)
     log_weight = weight.log()
@@ -54,10 +54,11 @@ def aggregate_density(q: Any, z: Tensor, weight: Tensor) -> AggregateDensity:
 class TotalCorrelation(Regularizer):
     """KL(q(z) || prod_j q(z_j)) of the aggregate posterior: how far the latents are dependent.
 
-    With ``weight=b - 1`` the objective is the beta-TCVAE's of Chen et al. (2018) [1]_ with their
-    beta of b. The density q(z) is estimated by the rows of a batch. Their minibatch-weighted
-    estimator differs from this by the constant (n_components - 1) log(n_samples), which has no
-    gradient. Both count a draw's own row, so a small batch in many latents reads too high.
+    With ``weight=b - 1`` the objective is that of the beta-TCVAE of Chen et al. (2018) [1]_ with
+    their beta equal to b. The density q(z) is estimated from the rows of a batch. Their
+    minibatch-weighted estimator differs from this by the constant (n_components - 1)
+    log(n_samples), which has no gradient. Both count a draw's own row, so they read too high for a
+    small batch with many latents.
 
     Parameters
     ----------

@@ -37,6 +37,11 @@ _NOISE_FLOOR = 1e-12
 _GRADED = 1e5
 
 
+# PCA explains more variance than the share that is asked for, never just as much. A share that is a
+# sum of published ratios has passed through float32 parameters, and may be off by their rounding.
+_SHARE_TOLERANCE = 2 * float(np.finfo(np.float32).eps)
+
+
 class Spectrum(NamedTuple):
     """Leading eigenpairs of the covariance of whitened residuals, as PCA counts them.
 
@@ -220,8 +225,10 @@ def resolve_n_components(n_components: Any, spectrum: Spectrum) -> int:
         return max(1, infer_dimension(values, round(spectrum.n_samples)))
     if isinstance(n_components, numbers.Integral):
         return int(n_components)
-    ratio = np.cumsum(spectrum.eigenvalues) / max(spectrum.total_variance, 1e-300)
-    return max(1, min(int(np.searchsorted(ratio, n_components, side="right")) + 1, len(ratio)))
+    ratio = np.cumsum(spectrum.eigenvalues / max(spectrum.total_variance, 1e-300))
+    share = n_components * (1.0 + _SHARE_TOLERANCE)
+    n_reached = int(np.searchsorted(ratio, share, side="right"))
+    return max(1, min(n_reached + 1, len(ratio)))
 
 
 class PrincipalStart(NamedTuple):

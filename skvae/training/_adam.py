@@ -1,4 +1,4 @@
-"""Adam on flat buffers: clipping, skipping and the update without a look at the numbers."""
+"""Adam on flat buffers: clipping, skipping and the update, without reading numbers back."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._core.compat import fused_adam
 from skvae._core.flat import FlatParameters, shared_arrays
 
-# Added to the root of the second moment. At the PCA start some gradients are zero but for rounding;
-# Adam's customary 1e-8 would blow that up to steps.
+# Added to the root of the second moment. At the PCA start some gradients are zero up to rounding,
+# which Adam's customary 1e-8 would blow up into steps.
 _EPSILON = 1e-6
 
 _TINY = torch.finfo(torch.float32).tiny
 
-# A gradient longer than this many times its running mean is shortened to it.
+# A gradient longer than this many times the running mean of its norm is shortened to that length.
 _CLIP = 5.0
 
-# What a step's norm weighs in the running mean.
+# Weight of a step's norm in the running mean.
 _MIX = 0.02
 
 _BETA1, _BETA2 = 0.9, 0.999
 
-# Up to so many parameters NumPy is faster on the CPU: a call of torch among NumPy's costs some 40
-# microseconds, whatever it does. Beyond, passing over the memory once is.
+# Up to this many parameters NumPy is faster on the CPU, because a torch call between NumPy's costs
+# some 40 microseconds, whatever it does. Beyond, torch is, because it passes over the memory once.
 _FEW_PARAMETERS = 2**15
 
 
@@ -87,7 +88,7 @@ class Adam:
         if self.few:
             self._update(float(learning_rate), scale)
             return
-        torch._fused_adam_(
+        fused_adam(
             [self.flat.values],
             [self.flat.grads],
             [self.first],

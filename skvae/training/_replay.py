@@ -8,20 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Calls before the capture, as torch asks for: kernels are chosen and memory is taken.
+# Calls before the capture, which torch asks for: kernels are chosen and memory is allocated.
 _WARM_UPS = 3
 
 
 class Replayed:
-    """A function of tensors whose kernels are launched by one call from the second time on.
+    """A function of tensors whose kernels are launched in one call from the second time on.
 
-    There is one graph for each set of shapes. The function must not read a number back to the
-    host, and what it changes must be listed.
+    There is one graph per set of shapes. The function must not read a number back to the host, and
+    what it changes must be listed.
 
     Parameters
     ----------
     function : callable
-        Of CUDA tensors; returns one.
+        Takes CUDA tensors and returns one.
     state : sequence of Tensor
         All tensors that the function changes. A capture runs it several times and puts them back.
     """
@@ -31,7 +31,7 @@ class Replayed:
         self.graphs: dict[tuple[torch.Size, ...], tuple[torch.cuda.CUDAGraph, list, Tensor]] = {}
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """Give the function's value and have its effects, without waiting for either."""
+        """Give the function's value and apply its effects, without waiting for either."""
         shapes = tuple(tensor.shape for tensor in inputs)
         if shapes not in self.graphs:
             self.graphs[shapes] = self._capture(inputs)
