@@ -2,7 +2,13 @@
 
 from skvae.estimators._autoencoder import Autoencoder
 from skvae.estimators._vae import VariationalAutoencoder
+from skvae.explorer import LatentExplorer
 from skvae.multilabel._estimator import CanonicalCorrelatedAutoencoder
 
-__all__ = ["Autoencoder", "CanonicalCorrelatedAutoencoder", "VariationalAutoencoder"]
+__all__ = [
+    "Autoencoder",
+    "CanonicalCorrelatedAutoencoder",
+    "LatentExplorer",
+    "VariationalAutoencoder",
+]
 __version__ = "0.1.0"

@@ -13,6 +13,21 @@ import numpy as np
 MOST_CLASSES = 20
 REST = "other"
 
+# Paul Tol's "muted" scheme (2021, personal.sron.nl/~pault), which colour-blind readers can tell
+# apart, from strongest to weakest; classes beyond repeat it with another marker.
+COLOURS = (
+    "#332288",
+    "#CC6677",
+    "#117733",
+    "#88CCEE",
+    "#DDCC77",
+    "#AA4499",
+    "#44AA99",
+    "#882255",
+    "#999933",
+    "#777777",
+)
+
 
 class Target(NamedTuple):
     """What rows are coloured by.

@@ -7,20 +7,6 @@ from typing import Any
 
 import numpy as np
 
-# Paul Tol's "muted" scheme (2021, personal.sron.nl/~pault), which colour-blind readers can tell
-# apart, from strongest to weakest; classes beyond repeat it with another marker.
-COLOURS = (
-    "#332288",
-    "#CC6677",
-    "#117733",
-    "#88CCEE",
-    "#DDCC77",
-    "#AA4499",
-    "#44AA99",
-    "#882255",
-    "#999933",
-    "#777777",
-)
 MARKERS = ("o", "^", "s", "D")
 FIRST, SECOND, PALE = "#0072B2", "#D55E00", "#B8B8B8"  # Okabe and Ito (2008)
 SEQUENTIAL, DIVERGING, INK = "viridis", "PuOr_r", "gray_r"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skvae._sklearn.targets import REST, Target
+from skvae._sklearn.targets import COLOURS, REST, Target
 from skvae.display import _canvas
 
 # Cells of a density along each axis.
@@ -24,8 +24,8 @@ def class_style(index: int, name: str = "") -> tuple[str, str]:
     """Colour and marker of a class."""
     if name.startswith(f"{REST} ("):
         return _canvas.PALE, "."
-    n = len(_canvas.COLOURS)
-    return _canvas.COLOURS[index % n], _canvas.MARKERS[index // n % len(_canvas.MARKERS)]
+    n = len(COLOURS)
+    return COLOURS[index % n], _canvas.MARKERS[index // n % len(_canvas.MARKERS)]
 
 
 def class_styles(target: Target) -> list[tuple[str, str]]:
