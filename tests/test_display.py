@@ -483,7 +483,7 @@ def test_estimator_that_cannot_decode_is_refused():
 # ----------------------------------------------------------------------- looks
 
 # Darkness of each picture in 8 x 8 cells, in hundredths: enough to see a panel, a legend or a line
-# of labels that went missing. Another matplotlib or font moves a cell by up to 3.
+# of labels that went missing. matplotlib 3.9 and 3.11 differ by up to 6.
 LOOKS = {
     "space": """
          1 31 40 28 37 48 12  0
@@ -578,5 +578,5 @@ def test_looks(name, digits, wine):
     figure.set_dpi(80)
     darkness = 100 * (1 - pixels(figure, 8).mean(-1))
     expected = np.array(LOOKS[name].split(), dtype=float).reshape(8, 8)
-    np.testing.assert_allclose(darkness, expected, atol=5)
+    np.testing.assert_allclose(darkness, expected, atol=7)
     assert np.corrcoef(darkness.ravel(), expected.ravel())[0, 1] > 0.9

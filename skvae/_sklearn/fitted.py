@@ -13,8 +13,13 @@ from scipy.special import ndtri
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-# Rows that the prior is known by, where its quantiles are not in closed form.
-_PRIOR_ROWS = 4000
+# Rows that the prior is known by, where its quantiles are not in closed form: so many at most and
+# at least, and between them so many cells.
+_PRIOR_ROWS = (4000, 500)
+_PRIOR_CELLS = 2**22
+
+# Rows that the mean and the standard deviation of features are taken of, at most.
+_MOMENT_ROWS = 5000
 
 
 class Places(NamedTuple):
@@ -106,7 +111,8 @@ class Fitted:
         if not hasattr(self.last, "sample"):
             return None
         try:
-            rows = self.last.sample(_PRIOR_ROWS, random_state=seed)
+            n = int(np.clip(_PRIOR_CELLS // self.last.n_features_in_, *_PRIOR_ROWS[::-1]))
+            rows = self.last.sample(n, random_state=seed)
         except (TypeError, ValueError):  # a posterior that is a point has no prior to draw from
             return None
         return np.asarray(rows) if isinstance(rows, np.ndarray) else None
@@ -156,7 +162,11 @@ class Fitted:
 
         A feature that does not vary has scale 1.
         """
-        rows = self.rows(X) if X is not None and len_of(X) > 1 else None
+        rows = None
+        if X is not None and len_of(X) > 1:
+            n = len_of(X)
+            few = np.linspace(0, n - 1, min(n, _MOMENT_ROWS)).astype(np.intp)
+            rows = self.rows(take_rows(X, few))
         if rows is None:
             drawn = self.generated()
             if drawn is None:

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from skvae.display import _canvas
-
-
-class Strips(NamedTuple):
-    """Rows of a table, each feature in standard deviations from its mean.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_rows, n_features)
-        Standardised.
-    names : list of str
-        Names of the features.
-    """
-
-    values: np.ndarray
-    names: list[str]
 
 
 def most_changed(rows: np.ndarray, scale: np.ndarray, most: int) -> np.ndarray:

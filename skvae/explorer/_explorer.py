@@ -127,15 +127,11 @@ class LatentExplorer:
         fitted = Fitted(estimator)
         names = fitted.feature_names(X, feature_names)
         shape = read_image_shape(image_shape, len(names))
-        for name, number in (("n_rows", n_rows), ("n_features", n_features)):
-            if not isinstance(number, int | np.integer) or number < 1:
-                raise ValueError(f"{name} must be an int of at least 1. Got {number!r}.")
+        _check_number("n_rows", n_rows)
+        _check_number("n_features", n_features)
         n_samples = len_of(X)
         colours = read_target(y, n_samples, target)
-        index = np.arange(n_samples)
-        if n_samples > n_rows:
-            draw = np.random.default_rng(random_state)
-            index = np.sort(draw.choice(n_samples, int(n_rows), replace=False))
+        index = _draw_rows(n_samples, int(n_rows), random_state)
         chosen = take_rows(X, index)
         Z, rows = fitted.transform(chosen), fitted.rows(chosen)
         k = Z.shape[1]
@@ -232,6 +228,18 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
+def _check_number(name: str, number: Any) -> None:
+    if not isinstance(number, int | np.integer) or number < 1:
+        raise ValueError(f"{name} must be an int of at least 1. Got {number!r}.")
+
+
+def _draw_rows(n_samples: int, n: int, seed: int) -> np.ndarray:
+    """Positions of n rows in ascending order, or of all if there are no more."""
+    if n_samples <= n:
+        return np.arange(n_samples)
+    return np.sort(np.random.default_rng(seed).choice(n_samples, n, replace=False))
+
+
 def _scale(rows: np.ndarray) -> np.ndarray:
     spread = rows.std(0)
     return np.where(spread > 1e-12, spread, 1.0)
@@ -243,10 +251,8 @@ def _kept_rows(
     """Positions of the rows for which there is space in the page beside the decoder."""
     used = 0.75 * len(json.dumps(decoder))
     size = d * (1 if is_image else 4) + 4 * k + 8
-    n = int(np.clip((_PAGE_BYTES - used) // size, _LEAST_ROWS, len(index)))
-    if len(index) <= n:
-        return np.arange(len(index))
-    return np.sort(np.random.default_rng(seed).choice(len(index), n, replace=False))
+    n = int(np.clip((_PAGE_BYTES - used) // size, _LEAST_ROWS, None))
+    return _draw_rows(len(index), n, seed)
 
 
 def _pack_rows(

@@ -262,7 +262,9 @@
     }
     slots.forEach(({ button, canvas, text }, s) => {
       const i = nearest[s], what = targetOf(i);
-      text.textContent = what ? `${what}${canvas ? " · " : "\n"}${canvas ? numbers[i] : names[s]}` : names[s];
+      const brief = target && target.kind === "value" ? written(values[i]) : what;
+      const both = canvas ? `${brief} · ${numbers[i]}` : `${brief}\n${names[s]}`;
+      text.textContent = brief ? both : names[s];
       button.setAttribute("aria-label", `Go to ${names[s]} ${what}`);
       if (canvas) paint(canvas, (j) => X[i * d + j] / 255);
     });
