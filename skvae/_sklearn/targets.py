@@ -27,6 +27,19 @@ COLOURS = (
     "#999933",
     "#777777",
 )
+# Where the background is dark: his "light" scheme, with a violet.
+COLOURS_ON_DARK = (
+    "#77AADD",
+    "#EE8866",
+    "#44BB99",
+    "#99DDFF",
+    "#EEDD88",
+    "#FFAABB",
+    "#BBCC33",
+    "#C99AEE",
+    "#AAAA00",
+    "#DDDDDD",
+)
 
 
 class Target(NamedTuple):

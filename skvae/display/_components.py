@@ -121,8 +121,9 @@ class ComponentsDisplay:
             n = min(*rows.shape, 3 * len(ratio), len(ratio) + 20)
             solver = "arpack" if hasattr(rows, "tocsr") else "auto"
             n = n - 1 if solver == "arpack" and n == min(rows.shape) else n
-            model = PCA(n, svd_solver=solver, random_state=0).fit(rows)
-            pca = model.explained_variance_ratio_
+            with np.errstate(invalid="ignore"):  # where nothing varies
+                model = PCA(n, svd_solver=solver, random_state=0).fit(rows)
+            pca = np.nan_to_num(model.explained_variance_ratio_)
         return cls.from_ratios(
             ratio,
             kl=getattr(fitted.last, "kl_per_component_", None),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skvae._sklearn.targets import COLOURS, REST, Target
+from skvae._sklearn.targets import COLOURS, COLOURS_ON_DARK, REST, Target
 from skvae.display import _canvas
 
 # Cells of a density along each axis.
@@ -20,18 +20,18 @@ _BINS = (40, 12)
 _APART = 0.075
 
 
-def class_style(index: int, name: str = "") -> tuple[str, str]:
-    """Colour and marker of a class."""
-    if name.startswith(f"{REST} ("):
-        return _canvas.PALE, "."
-    n = len(COLOURS)
-    return COLOURS[index % n], _canvas.MARKERS[index // n % len(_canvas.MARKERS)]
+def class_styles(ax: Any, target: Target) -> list[tuple[str, str]]:
+    """Colour and marker of each class, to be told apart on the axes' background."""
+    from matplotlib.colors import rgb_to_hsv, to_rgb
 
-
-def class_styles(target: Target) -> list[tuple[str, str]]:
-    """Colour and marker of each class."""
     assert target.classes is not None
-    return [class_style(i, name) for i, name in enumerate(target.classes)]
+    is_dark = rgb_to_hsv(to_rgb(ax.get_facecolor()))[2] < 0.5
+    colours, markers = COLOURS_ON_DARK if is_dark else COLOURS, _canvas.MARKERS
+    n, m = len(colours), len(markers)
+    styles = [(colours[i % n], markers[i // n % m]) for i in range(len(target.classes))]
+    if target.classes[-1].startswith(f"{REST} ("):
+        styles[-1] = (_canvas.PALE, ".")
+    return styles
 
 
 def axis_limits(*values: np.ndarray) -> tuple[float, float]:
@@ -53,7 +53,7 @@ def draw_points(ax: Any, x: np.ndarray, y: np.ndarray, target: Target | None, gi
     if target.classes is None:
         colours = {"c": values, "cmap": _canvas.SEQUENTIAL}
         return [ax.scatter(x, y, plotnonfinite=False, **{**colours, **keywords})]
-    styles = class_styles(target)
+    styles = class_styles(ax, target)
     found = []
     for marker in dict.fromkeys(marker for _, marker in styles):
         of_marker = np.array([style[1] == marker for style in styles])[values]
@@ -93,7 +93,7 @@ def draw_density(ax: Any, x: np.ndarray, y: np.ndarray, target: Target | None) -
     n = len(target.classes)
     by_class = np.bincount(cell * n + target.values, minlength=_CELLS**2 * n)
     most = by_class.reshape(_CELLS, _CELLS, n).argmax(-1)
-    colours = np.array([to_rgb(colour) for colour, _ in class_styles(target)])
+    colours = np.array([to_rgb(colour) for colour, _ in class_styles(ax, target)])
     opacity = np.log1p(count) / np.log1p(count.max())
     image = np.dstack([colours[most], np.where(count > 0, 0.25 + 0.75 * opacity, 0.0)])
     return ax.imshow(image, **placed)
@@ -118,7 +118,7 @@ def draw_histogram(
     else:
         weight = 1.0 / (len(values) * (edges[1] - edges[0]))
         base = np.zeros(n_bins)
-        for i, (colour, _) in enumerate(class_styles(target)):
+        for i, (colour, _) in enumerate(class_styles(ax, target)):
             top = base + weight * np.histogram(values[target.values == i], edges)[0]
             ax.stairs(top, edges, baseline=base, fill=True, color=colour, **across)
             base = top
@@ -148,7 +148,7 @@ def name_classes(
     from matplotlib.lines import Line2D
 
     assert target.classes is not None
-    styles = class_styles(target)
+    styles = class_styles(ax, target)
     present = [i for i in range(len(styles)) if (target.values == i).any()]
     if direct:
         medians = [

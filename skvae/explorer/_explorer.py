@@ -16,6 +16,7 @@ import numpy as np
 from skvae._sklearn.fitted import Fitted, len_of, take_rows
 from skvae._sklearn.targets import (
     COLOURS,
+    COLOURS_ON_DARK,
     Target,
     read_image_shape,
     read_target,
@@ -282,7 +283,7 @@ def _pack_target(target: Target | None, index: np.ndarray) -> dict[str, Any] | N
             "kind": "class",
             "name": target.name,
             "names": target.classes,
-            "colours": COLOURS,
+            "colours": {"light": COLOURS, "dark": COLOURS_ON_DARK},
             "values": pack_array(values, "u1"),
         }
     finite = values[np.isfinite(values)]

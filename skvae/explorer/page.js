@@ -119,9 +119,6 @@
   // ------------------------------------------------------------ colours
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  // Tol's "light" scheme, where the background is dark.
-  const LIGHT = ["#77aadd", "#ee8866", "#44bb99", "#99ddff", "#eedd88", "#ffaabb", "#bbcc33",
-    "#c99aee", "#aaaa00", "#dddddd"];
   const VIRIDIS = ["440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779", "6ece58",
     "b5de2b", "fde725"].map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
   function viridis(share) {
@@ -129,7 +126,7 @@
     const i = Math.min(Math.floor(at), VIRIDIS.length - 2);
     return `rgb(${VIRIDIS[i].map((v, c) => Math.round(v + (at - i) * (VIRIDIS[i + 1][c] - v)))})`;
   }
-  const classColour = (c) => (dark.matches ? LIGHT : target.colours)[c % 10];
+  const classColour = (c) => target.colours[dark.matches ? "dark" : "light"][c % 10];
   function colourOf(i) {
     if (!target) return style("--point");
     if (target.kind === "class") return classColour(values[i]);
