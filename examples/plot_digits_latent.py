@@ -28,7 +28,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.stats import norm
 from sklearn.datasets import fetch_openml, load_digits
 from sklearn.decomposition import PCA
 from sklearn.metrics import mean_squared_error
@@ -36,6 +35,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 
 from skvae import VariationalAutoencoder
+from skvae.display import LatentGridDisplay, LatentSpaceDisplay
 
 
 def load_images(mnist):
@@ -90,50 +90,22 @@ def plot_latents(models, images):
     X_train, X_test, y_train, y_test = images
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
     for ax, (name, model) in zip(axes, models.items(), strict=True):
+        LatentSpaceDisplay.from_estimator(model, X_test, y_test, ax=ax, marginals=False)
         neighbours = KNeighborsClassifier(n_neighbors=5).fit(model.transform(X_train), y_train)
-        Z = model.transform(X_test)
-        size = 12 if len(Z) < 2000 else 2
-        ax.scatter(*Z.T, c=y_test, cmap="tab10", vmin=-0.5, vmax=9.5, s=size, linewidths=0)
-        for digit in range(10):
-            x, y = np.median(Z[y_test == digit], axis=0)
-            box = {"boxstyle": "circle,pad=0.2", "fc": "white", "ec": f"C{digit}", "lw": 1.5}
-            ax.text(x, y, str(digit), ha="center", va="center", weight="bold", bbox=box)
-        accuracy = neighbours.score(Z, y_test)
+        accuracy = neighbours.score(model.transform(X_test), y_test)
         ax.set_title(f"{name}\n5 neighbours: {100 * accuracy:.0f} % right", size=11)
-        ax.locator_params(nbins=5)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.set(xlabel="first coordinate", ylabel="second coordinate")
     return figure
 
 
 # %%
 # Draw the grid
 # -------------
-# The grid is laid over the prior, so its images come from ``decode``, which takes latents in the
-# prior's units; ``inverse_transform`` takes them in those of ``transform``.
+# The grid is laid over the prior, at its quantiles 0.05 to 0.95.
 
 
-def plot_grid(vae, n_side=15):
+def plot_grid(vae, image_shape):
     """Tile the images decoded at equally probable places of the prior."""
-    quantiles = norm.ppf(np.linspace(0.05, 0.95, n_side))
-    first, second = np.meshgrid(quantiles, quantiles[::-1])
-    images = vae.decode(np.column_stack([first.ravel(), second.ravel()]))
-    side = round(images.shape[1] ** 0.5)
-    framed = np.pad(images.reshape(n_side, n_side, side, side), ((0, 0), (0, 0), (1, 1), (1, 1)))
-    side += 2
-    tiles = framed.swapaxes(1, 2).reshape(n_side * side, n_side * side)
-    figure, ax = plt.subplots(figsize=(6, 6), layout="constrained")
-    ax.imshow(tiles, cmap="gray_r", vmin=0, vmax=1)
-    shown = [0, n_side // 2, n_side - 1]
-    names = [f"{abs(quantiles[i]):.1f}" for i in shown]
-    names[0] = f"−{names[0]}"
-    ticks = [(i + 0.5) * side - 0.5 for i in shown]
-    ax.set_xticks(ticks, names)
-    ax.set_yticks(ticks, names[::-1])
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    ax.set(xlabel="first latent", ylabel="second latent")
-    return figure
+    return LatentGridDisplay.from_estimator(vae, image_shape=image_shape).figure_
 
 
 # %%
@@ -163,7 +135,7 @@ def main():
     args.output.mkdir(parents=True, exist_ok=True)
     for name, figure in {
         "latent": plot_latents(models, images),
-        "grid": plot_grid(vae),
+        "grid": plot_grid(vae, (28, 28) if args.mnist else (8, 8)),
     }.items():
         path = args.output / f"{'mnist' if args.mnist else 'digits'}_{name}.png"
         figure.savefig(path, dpi=110)

@@ -3,11 +3,13 @@
 from skvae._trust import trusted_types
 from skvae.estimators._autoencoder import Autoencoder
 from skvae.estimators._vae import VariationalAutoencoder
+from skvae.explorer import LatentExplorer
 from skvae.multilabel._estimator import CanonicalCorrelatedAutoencoder
 
 __all__ = [
     "Autoencoder",
     "CanonicalCorrelatedAutoencoder",
+    "LatentExplorer",
     "VariationalAutoencoder",
     "trusted_types",
 ]
