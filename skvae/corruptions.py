@@ -25,7 +25,7 @@ class Corruption(BaseEstimator):
 
     @abstractmethod
     def corrupt(
-        self, inputs: Tensor, mean: Tensor, scale: float, generator: torch.Generator
+        self, inputs: Tensor, mean: Tensor, scale: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Give corrupted inputs, leaving ``inputs`` as they are.
 
@@ -66,7 +66,7 @@ class GaussianNoise(Corruption):
         check_number(self, "std")
 
     def corrupt(
-        self, inputs: Tensor, mean: Tensor, scale: float, generator: torch.Generator
+        self, inputs: Tensor, mean: Tensor, scale: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Add the noise."""
         noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype)
@@ -111,7 +111,7 @@ class Masking(Corruption):
             )
 
     def corrupt(
-        self, inputs: Tensor, mean: Tensor, scale: float, generator: torch.Generator
+        self, inputs: Tensor, mean: Tensor, scale: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Put the means in place of the masked cells."""
         chance = torch.rand(inputs.shape, generator=generator, dtype=torch.float32)

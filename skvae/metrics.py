@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from sklearn.metrics import mutual_info_score
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 from torch import Tensor
 
 from skvae._core.checks import shown
@@ -15,7 +16,7 @@ from skvae._core.math import log_mean_exp
 from skvae._core.process import isolated
 from skvae._sklearn.rows import check_values
 from skvae.estimators._base import BaseAutoencoder
-from skvae.inference._report import ACTIVE_VARIANCE
+from skvae.inference import ACTIVE_VARIANCE
 from skvae.regularizers import aggregate_density
 
 __all__ = [
@@ -66,7 +67,7 @@ def active_units(
     >>> active_units(vae, X).tolist()
     [True, True]
     """
-    mean, _ = estimator._moments_of(estimator._check_rows(X))
+    mean, _ = estimator._fitted.encode(estimator._check_rows(X))
     return mean.var(axis=0) > threshold
 
 
@@ -136,8 +137,9 @@ def log_likelihood(estimator: BaseAutoencoder, X: Any, *, n_draws: int = 5000) -
         error = ((mean_square - 1.0).clamp_min(0.0) / len(log_weights)).sqrt()
         return torch.stack([log_mean, error, len(log_weights) / mean_square], 1)
 
+    check_scalar(n_draws, "n_draws", Integral, min_val=1)
     X = estimator._check_rows(X)
-    return LogLikelihood(*estimator._read_log_weights(X, n_draws, read).T)
+    return LogLikelihood(*estimator._fitted.read_log_weights(X, n_draws, read).T)
 
 
 class BoundTerms(NamedTuple):
@@ -216,7 +218,7 @@ def bound_terms(estimator: BaseAutoencoder, X: Any, *, random_state: Any = 0) ->
     True
     """
     X = estimator._check_rows(X)
-    posterior = estimator._architecture["posterior"]
+    posterior = estimator._fitted.architecture.posterior
     if not posterior.factorises:
         raise ValueError(
             f"The terms of the bound need independent normal latents given a row. Got the "
@@ -228,11 +230,7 @@ def bound_terms(estimator: BaseAutoencoder, X: Any, *, random_state: Any = 0) ->
     shape = (1, X.shape[0], estimator.n_components_)
     eps = torch.randn(shape, generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        passes, start = [], 0
-        for model, block in estimator._blocks(X.astype(np.float64), estimator._row_width()):
-            rows = slice(start, start + block.shape[0])
-            passes.append(model.draws(estimator._working(model, block), eps[:, rows]))
-            start = rows.stop
+        passes = estimator._fitted.draws(X, eps)
         z = torch.cat([draws.z[0] for draws in passes])
         first = passes[0].q
         q = type(first)(*(torch.cat(parts) for parts in zip(*(p.q for p in passes), strict=True)))
@@ -243,7 +241,7 @@ def bound_terms(estimator: BaseAutoencoder, X: Any, *, random_state: Any = 0) ->
         joint = torch.cat([density.joint for density in densities])
         marginal = torch.cat([density.marginal for density in densities]).sum(1)
         terms = [
-            log_p - estimator._log_jacobian,
+            log_p,
             q.log_prob(z) - joint,
             joint - marginal,
             marginal - passes[0].prior.log_prob(z),

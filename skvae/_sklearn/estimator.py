@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,6 +96,13 @@ def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, 
             f"{n_least} rows need a weight above zero."
         )
     return weight[positive], positive
+
+
+def close(name: str, line: str, verbose: int) -> None:
+    """Say in one line what a fit has kept: to the log, and where ``verbose`` asks for it."""
+    logging.getLogger("skvae").info("%s: %s.", name, line)
+    if verbose:
+        print(f"{name}: {line}.")
 
 
 def print_epoch(verbose: int, epoch: int, loss: float, score: float | None) -> None:

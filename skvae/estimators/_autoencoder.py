@@ -11,10 +11,10 @@ from skvae._core.process import isolated
 from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import Corruption
 from skvae.estimators._base import BaseAutoencoder
-from skvae.estimators._components import CORRUPTIONS, allowed
+from skvae.estimators._components import CORRUPTIONS, STARTS, allowed
 from skvae.likelihoods import Likelihood
-from skvae.posteriors import Deterministic
 from skvae.regularizers import Regularizer
+from skvae.starts import Start
 
 
 class Autoencoder(BaseAutoencoder):
@@ -202,17 +202,10 @@ class Autoencoder(BaseAutoencoder):
     True
     """
 
-    _fixed = {
-        "prior": "standard_normal",
-        "posterior": Deterministic(),
-        "objective": "elbo",
-        "beta": 0.0,
-    }
-
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         "corruption": [*allowed(CORRUPTIONS, Corruption), None],
-        "init": [StrOptions({"auto", "pca", "random", "rbm"})],
+        "init": [StrOptions(set(STARTS)), Start],
     }
 
     def __init__(
@@ -226,7 +219,7 @@ class Autoencoder(BaseAutoencoder):
         likelihood: str | Likelihood = "gaussian",
         corruption: str | Corruption | None = None,
         regularizer: str | Regularizer | None = None,
-        init: str = "auto",
+        init: str | Start = "auto",
         whiten: bool = False,
         latent_density: Any = None,
         batch_size: int | str = "auto",
@@ -268,6 +261,17 @@ class Autoencoder(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
+    def _chosen(self) -> dict[str, Any]:
+        return {
+            "likelihood": self.likelihood,
+            "prior": "standard_normal",
+            "posterior": "deterministic",
+            "objective": "elbo",
+            "regularizer": self.regularizer,
+            "beta": 0.0,
+            "corruption": self.corruption,
+        }
+
     @isolated
     def encode(self, X: Any) -> np.ndarray:
         """Give each row's point z(x), in the units that ``decode`` takes.
@@ -282,7 +286,7 @@ class Autoencoder(BaseAutoencoder):
         Z : ndarray of shape (n_samples, n_components_)
             Points; ``transform`` scales them to X's units.
         """
-        return self._moments_of(self._check_rows(X))[0]
+        return self._fitted.encode(self._check_rows(X))[0]
 
     @isolated
     def score_samples(self, X: Any) -> np.ndarray:
@@ -303,8 +307,4 @@ class Autoencoder(BaseAutoencoder):
         log_likelihood : ndarray of shape (n_samples,)
             In nats.
         """
-
-        def log_p(model: Any, batch: Any) -> Any:
-            return model.log_likelihood(model.encode(batch.inputs).mean[None], batch)[0]
-
-        return self._read_batches(self._check_rows(X), 1, log_p) - self._log_jacobian
+        return self._fitted.log_reconstruction(self._check_rows(X))

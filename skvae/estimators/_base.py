@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+from abc import abstractmethod
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -11,44 +14,38 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from skvae import training
 from skvae._core.checks import check_sizes, shown
 from skvae._core.process import isolated
 from skvae._sklearn.compat import HasMethods, Interval, RealNotInt, StrOptions, fit_context
-from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
+from skvae._sklearn.estimator import Estimator, check_weight, close, print_epoch
 from skvae._sklearn.rows import check_rows
-from skvae.estimators._components import COMPONENTS, CORRUPTIONS, allowed, resolve
-from skvae.fitting import _fit as _fitting
-from skvae.fitting import _trainer
-from skvae.fitting._fit import Fit, explain_split
-from skvae.fitting._steps import TERMS
-from skvae.fitting._trainer import Plan
-from skvae.inference._density import fit_density
-from skvae.inference._fitted import TORCH_DTYPES, FittedModel, check_domain
-from skvae.inference._report import (
-    collapse_message,
-    latent_moments,
-    latent_report,
-    pool,
-    report_rows,
-)
-from skvae.model._model import Architecture, Model
+from skvae.corruptions import Corruption
+from skvae.estimators._components import COMPONENTS, CORRUPTIONS, STARTS, allowed, resolve
+from skvae.estimators._publish import publish, read_fit
+from skvae.estimators._transform import Transformer
+from skvae.fitting import Fit, Plan, Resumed, explain_split, fit_model, one_pass, plan_work
+from skvae.inference import Fitted, check_domain, collapse_message, fit_density
+from skvae.model import Architecture, Parts
 from skvae.nn import ACTIVATIONS
 from skvae.schedules import Constant, Schedule
-from skvae.starts._principal import Units
-from skvae.training import Outcome, limit_threads, resolve_device
-
-# Passes of a stream that history_ keeps, so that its state does not grow without bound.
-_KEPT_PASSES = 1000
+from skvae.starts import Start
+from skvae.training import Budget, limit_threads, resolve_device
 
 
-class BaseAutoencoder(FittedModel, Estimator):
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What an estimator's parameters choose, as objects of this fit's own."""
+
+    parts: Parts
+    beta: Schedule
+    start: Start
+    corruption: Corruption | None
+
+
+class BaseAutoencoder(Transformer, Estimator):
     """Everything between the constructor's parameters and a fitted model."""
 
-    _state_version = 4
-
-    #: Components, and beta, that are no parameter of this estimator.
-    _fixed: dict[str, Any] = {}
+    _state_version = 5
 
     _parameter_constraints: dict = {
         "n_components": [
@@ -63,7 +60,7 @@ class BaseAutoencoder(FittedModel, Estimator):
         "decoder": [callable, None],
         "likelihood": allowed(*COMPONENTS["likelihood"]),
         "regularizer": [*allowed(*COMPONENTS["regularizer"]), None],
-        "init": [StrOptions({"auto", "pca", "random"})],
+        "init": [StrOptions(set(STARTS) - {"rbm"}), Start],
         "whiten": ["boolean"],
         "latent_density": [HasMethods(["fit", "sample"]), None],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -80,6 +77,14 @@ class BaseAutoencoder(FittedModel, Estimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    n_components: Any
+    latent_density: Any
+    max_iter: int
+
+    @abstractmethod
+    def _chosen(self) -> dict[str, Any]:
+        """Give the components, beta and the corruption by name: parameters, or what is fixed."""
 
     @fit_context(prefer_skip_nested_validation=True)
     @isolated
@@ -112,26 +117,19 @@ class BaseAutoencoder(FittedModel, Estimator):
             If there is no memory for a step.
         """
         with self._restored_on_failure():
-            resume = self.warm_start and hasattr(self, "_parameters")
+            resume = self.warm_start and hasattr(self, "_fitted")
             X, weight = self._validate(X, sample_weight, reset=not resume)
-            architecture = self._resolve_architecture(X)
-            random_state = check_random_state(self.random_state)
-            with limit_threads(self._work(architecture, X)):
-                fit = _fitting.fit_model(
-                    X,
-                    weight,
-                    architecture,
-                    min(X.shape) if self.n_components is None else self.n_components,
-                    self._plan(X.shape[1]),
-                    random_state,
-                    self._resumed(architecture) if resume else None,
-                )
-                self._publish(fit, X, weight, first=True)
-            self._seed = int(random_state.randint(2**31 - 1))
+            choices, random_state = self._choices(X), check_random_state(self.random_state)
+            plan, k = self._plan(choices, X.shape[1]), self._wanted(X)
+            with limit_threads(self._work(choices, plan, X)):
+                resumed = self._resumed(choices, plan, adapted=False) if resume else None
+                fit = fit_model(X, weight, choices.parts, k, plan, random_state, resumed)
+                seed = int(random_state.randint(2**31 - 1))
+                self._fitted = read_fit(fit, X, weight, plan.beta, seed, keep=self.warm_start)
+                publish(self, self._fitted, fit, X, weight)
             self._fit_density(X, weight)
-        self._warn(fit.outcome)
-        self._warn_unjudged(fit, X.shape[0])
-        self._warn_skipped(fit.outcome.n_skipped)
+        self._say_what_was_kept(fit)
+        self._warn(fit, X.shape[0])
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -156,39 +154,31 @@ class BaseAutoencoder(FittedModel, Estimator):
             The fitted estimator.
         """
         with self._restored_on_failure():
-            first = not hasattr(self, "_parameters")
-            X, weight = self._validate(X, sample_weight, reset=first)
-            architecture = self._resolve_architecture(X)
-            if first:
-                self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            with limit_threads(self._work(architecture, X)):
-                fit = _fitting.one_pass(
-                    X,
-                    weight,
-                    architecture,
-                    min(X.shape) if self.n_components is None else self.n_components,
-                    self._plan(
-                        X.shape[1], None if first or not self.n_iter_ else self.history_["beta"][-1]
-                    ),
-                    self._seed if first else self._seed + self.n_iter_,
-                    None if first else self._resumed(architecture),
-                    None if first else self._optimizer,
-                    0 if first else self.n_iter_,
-                )
-                self._publish(fit, X, weight, first=first)
+            past = getattr(self, "_fitted", None)
+            X, weight = self._validate(X, sample_weight, reset=past is None)
+            choices = self._choices(X)
+            plan, k = self._plan(choices, X.shape[1]), self._wanted(X)
+            if past is None:
+                seed, number = int(check_random_state(self.random_state).randint(2**31 - 1)), 0
+            else:
+                seed, number = past.seed, past.n_epochs
+            with limit_threads(self._work(choices, plan, X)):
+                resumed = None if past is None else self._resumed(choices, plan, adapted=True)
+                fit = one_pass(X, weight, choices.parts, k, plan, seed + number, resumed)
+                self._fitted = read_fit(fit, X, weight, plan.beta, seed, keep=True, past=past)
+                publish(self, self._fitted, fit, X, weight, is_first=past is None)
             self._fit_density(X, weight)
         self._warn_skipped(fit.outcome.n_skipped)
         return self
 
-    def _last_beta(self) -> float | None:
-        """Beta of the last epoch, if there was one."""
-        return self.history_["beta"][-1] if self.history_["beta"] else None
-
     def _fit_density(self, X: Any, weight: np.ndarray | None) -> None:
-        self.__dict__.pop("latent_density_", None)
         if self.latent_density is not None:
-            moments = self._moments_of(X)
-            self.latent_density_ = fit_density(self.latent_density, *moments, weight, self._seed)
+            moments, seed = self._fitted.encode(X), self._fitted.seed
+            self.latent_density_ = fit_density(self.latent_density, *moments, weight, seed)
+        elif hasattr(self, "latent_density_"):
+            del self.latent_density_
+
+    # -------------------------------------------------------------- parameters
 
     def _validate(self, X: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray | None]:
         X = check_rows(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
@@ -197,150 +187,118 @@ class BaseAutoencoder(FittedModel, Estimator):
         weight, positive = check_weight(sample_weight, X, 2 if reset else 1)
         return (X, weight) if positive.all() else (X[positive], weight)
 
-    def _resolve_architecture(self, X: Any) -> Architecture:
-        """Read the parameters; the number of latents waits for the spectrum."""
+    def _wanted(self, X: Any) -> Any:
+        """Number of latents as PCA would be asked for it."""
+        return min(X.shape) if self.n_components is None else self.n_components
+
+    def _choices(self, X: Any) -> Choices:
+        """Read the parameters, and hold them against each other and against X."""
+        chosen = self._chosen()
         components = {
-            name: resolve(self._choice(name), aliases) for name, (aliases, _) in COMPONENTS.items()
+            name: resolve(chosen[name], aliases) for name, (aliases, _) in COMPONENTS.items()
         }
-        check_domain(components["likelihood"], X)
-        architecture = Architecture(
-            n_features=X.shape[1],
-            n_components=0,
+        check_domain(components["likelihood"], X, self._names)
+        parts = Parts(
             hidden_layer_sizes=check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"),
             activation=self.activation,
             encoder=self.encoder,
             decoder=self.decoder,
             **components,
-            linear_path=self.init not in ("random", "rbm"),
         )
-        architecture.check()
-        beta = self._choice("beta")
-        if not (architecture.posterior.has_density or beta == 0):
-            point = shown(self._choice("posterior"))
+        parts.check()
+        value = chosen["beta"]
+        if not (parts.posterior.has_density or value == 0):
             raise ValueError(
-                f"The posterior {point} is a point, whose KL to the prior is "
-                f"infinite. Got beta={shown(beta)}. Set beta=0, and a regularizer such as "
+                f"The posterior {shown(chosen['posterior'])} is a point, whose KL to the prior is "
+                f"infinite. Got beta={shown(value)}. Set beta=0, and a regularizer such as "
                 f"'maximum_mean_discrepancy' if the latents shall follow the prior."
             )
-        return architecture
-
-    def _choice(self, name: str) -> Any:
-        """Value of a parameter, or what this estimator has in its place."""
-        return self._fixed[name] if name in self._fixed else getattr(self, name)
-
-    def _work(self, architecture: Architecture, X: Any) -> float:
-        """Multiply-adds of a step; where the number of latents is open, of as many as features."""
-        k = int(self.n_components) if isinstance(self.n_components, Integral) else X.shape[1]
-        architecture = architecture._replace(n_components=k)
-        return _trainer.plan_work(self._plan(X.shape[1]), architecture, X.shape[0])
-
-    def _plan(self, n_features: int, resumed_beta: float | None = None) -> Plan:
-        choice = self._choice("beta")
-        beta = clone(choice) if isinstance(choice, Schedule) else Constant(float(choice))
+        beta = clone(value) if isinstance(value, Schedule) else Constant(float(value))
         beta.check()
-        corruption = resolve(getattr(self, "corruption", None), CORRUPTIONS)
+        beta.begin()
+        corruption = resolve(chosen["corruption"], CORRUPTIONS)
         if corruption is not None:
             corruption.check()
-        beta.begin(resumed_beta)
+        start = resolve(self.init, STARTS)
+        return Choices(parts=parts, beta=beta, start=start, corruption=corruption)
+
+    def _plan(self, choices: Choices, n_features: int) -> Plan:
         # Under an adaptive schedule epochs differ in what they maximise.
-        compared = self.early_stopping and not beta.is_adaptive
+        compared = self.early_stopping and not choices.beta.is_adaptive
         return Plan(
-            schedule=training.Schedule(
+            budget=Budget(
                 max_iter=self.max_iter,
                 learning_rate_init=self.learning_rate_init,
                 tol=self.tol * n_features,
                 n_iter_no_change=self.n_iter_no_change,
-                n_passed_over=beta.n_settled,
+                n_passed_over=choices.beta.n_settled,
             ),
             batch_size=self.batch_size,
             penalty=self.alpha,
-            beta=beta,
+            beta=choices.beta,
             device=self.device,
             bfloat16=self.precision == "bfloat16",
-            init=self.init,
+            start=choices.start,
             validation_fraction=self.validation_fraction if compared else None,
             report=functools.partial(print_epoch, self.verbose),
-            corruption=corruption,
+            corruption=choices.corruption,
         )
 
-    def _resumed(self, architecture: Architecture) -> tuple[Model, Units]:
-        """Give the fitted model to go on with, if the parameters still describe it."""
-        fitted = self._architecture
-        for name, value in architecture._asdict().items():
-            if name == "linear_path":
-                continue  # of how it was started, which is done
-            if name == "n_components":
-                value = self.n_components
-                same = not isinstance(value, Integral) or value == fitted[name]
-            elif name in COMPONENTS:
-                same = repr(value) == repr(fitted[name])
-            else:
-                same = value == fitted[name]
-            if not same:
+    def _work(self, choices: Choices, plan: Plan, X: Any) -> float:
+        """Multiply-adds of a step; where the number of latents is open, as many as features."""
+        d = X.shape[1]
+        k = int(self.n_components) if isinstance(self.n_components, Integral) else d
+        widest = Architecture(**vars(choices.parts), n_inputs=d, n_targets=d, n_components=k)
+        return plan_work(plan, widest, X.shape[0])
+
+    def _resumed(self, choices: Choices, plan: Plan, adapted: bool) -> Resumed:
+        """Give the fitted model to go on with, if the parameters still describe it.
+
+        ``adapted`` has an adaptive schedule go on from where it stands.
+        """
+        fitted = self._fitted
+        self._check_same(choices.parts, fitted)
+        if adapted and repr(fitted.beta) == repr(plan.beta):
+            for name, value in vars(copy.deepcopy(fitted.beta)).items():
+                setattr(plan.beta, name, value)
+        work = plan_work(plan, fitted.architecture, 256)
+        return Resumed(
+            model=fitted.trainable(resolve_device(self.device, work)),
+            view=fitted.view,
+            optimizer=dict(fitted.optimizer) if adapted else {},
+            n_epochs=fitted.n_epochs,
+        )
+
+    def _check_same(self, parts: Parts, fitted: Fitted) -> None:
+        """Raise ValueError where a parameter describes another model than the fitted one."""
+        now, then = dict(vars(parts)), dict(vars(fitted.architecture))
+        if isinstance(self.n_components, Integral):
+            now["n_components"] = self.n_components
+        for name, value in now.items():
+            compared = repr if name in COMPONENTS else lambda part: part
+            if compared(value) != compared(then[name]):
                 raise ValueError(
                     f"The fitted networks cannot go on with another {name!r}: they have "
-                    f"{shown(fitted[name])}. Got {shown(value)}. Set it back, or call fit with "
+                    f"{shown(then[name])}. Got {shown(value)}. Set it back, or call fit with "
                     f"warm_start=False."
                 )
-        work = self._work(Architecture(**fitted), np.empty((256, self.n_features_in_)))
-        device = resolve_device(self.device, work)
-        generator = torch.Generator()
-        model = Model(
-            Architecture(**fitted),
-            TORCH_DTYPES[self._parameters.dtype.name],
-            device,
-            generator,
-            layout=self._saved_layout,
-        )
-        model.flat.load(self._parameters)
-        return self._with_constants(model), Units(**self._units)
 
-    # -------------------------------------------------------------- publish
+    # -------------------------------------------------------------- words
 
-    def _publish(self, fit: Fit, X: Any, weight: np.ndarray | None, first: bool) -> None:
-        """Set every fitted attribute: arrays, builtins and this package's own objects.
-
-        What was published of a stream goes on unless this is the ``first``.
-        """
-        model, outcome = fit.model, fit.outcome
-        self._parameters = model.flat.values.detach().cpu().numpy().copy()
-        self._buffers = {name: t.cpu().numpy().copy() for name, t in model.buffers.items()}
-        self._layout = model.layout
-        self._optimizer = {name: t.cpu().numpy().copy() for name, t in fit.adam.state.items()}
-        self._architecture = fit.architecture._asdict()
-        self._units = fit.units._asdict()
-        self._fit_dtype = X.dtype.name
-        self.device_ = str(model.flat.values.device)
-        self.likelihood_ = fit.architecture.likelihood
-        self.n_components_ = self._n_features_out = fit.architecture.n_components
-        count = X.shape[0] if weight is None else round(max(len(weight), weight.sum()))
-        self.n_samples_: int = count + (0 if first else self.n_samples_)
-
-        double = self._model(torch.float64)
-        index = report_rows(*X.shape)
-        few = _fitting.make_rows(
-            double, X[index], None if weight is None else weight[index], fit.units
-        )
-        moments = latent_moments(double, few.part(slice(None)), fit.units.scale)
-        self._moments: dict[str, np.ndarray] = moments if first else pool(self._moments, moments)
-        report = latent_report(self._moments, fit.architecture.posterior.has_density)
-        self._order, self._effect, self._unshrink = report.order, report.effect, report.unshrink
-        self._active = report.active
-        self._publish_linear(report, fit.units.mean, fit.units.total_variance, X.dtype)
-        self.n_active_components_ = int(report.active.sum())
-
-        past: dict[str, list[float]] = {name: [] for name in TERMS} if first else self.history_
-        kept = slice(None) if first else slice(-_KEPT_PASSES, None)
-        self.history_: dict[str, list[float]] = {
-            name: (past[name] + [terms[k] for terms in outcome.terms])[kept]
-            for k, name in enumerate(TERMS)
-        }
-        self.loss_curve_ = self.history_["loss"]
-        # The seed of a stream's pass, and its place in the schedule of beta, count all passes.
-        self.n_iter_: int = len(outcome.terms) + (0 if first else self.n_iter_)
-        self.n_skipped_steps_: int = outcome.n_skipped + (0 if first else self.n_skipped_steps_)
-        self.validation_scores_ = outcome.scores or None
-        self.best_validation_score_ = max(outcome.scores) if outcome.scores else None
+    def _say_what_was_kept(self, fit: Fit) -> None:
+        """One closing line: which epoch was kept, and how far it is from the start."""
+        scores, n_epochs = fit.outcome.scores, len(fit.outcome.terms)
+        if fit.kept_start or (n_epochs and not fit.outcome.best_epoch):
+            line = f"kept the start: none of {n_epochs} epochs was proved better on held-out rows"
+        elif scores and n_epochs:
+            gain = scores[fit.outcome.best_epoch] - scores[0]
+            line = (
+                f"kept epoch {fit.outcome.best_epoch} of {n_epochs}, {gain:+.4f} nats per row "
+                f"from the start on held-out rows"
+            )
+        else:
+            line = f"kept the last of {n_epochs} epochs" if n_epochs else "kept the start"
+        close(type(self).__name__, line, self.verbose)
 
     def _warn_skipped(self, n_skipped: int) -> None:
         if n_skipped:
@@ -349,23 +307,26 @@ class BaseAutoencoder(FittedModel, Estimator):
                 f"Scale X, or lower learning_rate_init={self.learning_rate_init:g}.",
             )
 
-    def _warn(self, outcome: Outcome) -> None:
+    def _warn(self, fit: Fit, n_samples: int) -> None:
+        outcome = fit.outcome
         if outcome.interrupted:
             self._end_interrupted(outcome.best_epoch)
         elif outcome.still_rising:
             self._warn_of(
-                f"the held-out value still rose by more than tol={self.tol:g} a feature when "
-                f"max_iter={self.max_iter} ended. Raise max_iter."
+                f"the held-out value still rose by more than tol={self.tol:g} nats per feature "
+                f"when max_iter={self.max_iter} ended. Raise max_iter."
             )
-        if self.max_iter > 0 and not self._active.all():
+        if self.max_iter > 0 and not self._fitted.report.active.all():
             weights = {"beta": "the KL term", "regularizer": "the regularizer"}
-            chosen = {n: getattr(self, n) for n in weights if n not in self._fixed}
+            params = self.get_params(deep=False)
             remedies = [
-                f"less weight to {weights[name]} ({name}={shown(value)})"
-                for name, value in chosen.items()
-                if value is not None
+                f"less weight to {weights[name]} ({name}={shown(params[name])})"
+                for name in weights
+                if params.get(name) is not None
             ]
             self._warn_of(collapse_message(self.n_active_components_, self.n_components_, remedies))
+        self._warn_unjudged(fit, n_samples)
+        self._warn_skipped(outcome.n_skipped)
 
     def _warn_unjudged(self, fit: Fit, n_samples: int) -> None:
         """Say that no rows could be held out, although ``early_stopping`` asks for them."""

@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import GaussianNoise, Masking
-from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
+from skvae.likelihoods import Bernoulli, Gaussian, Likelihood, Poisson, StudentT
 from skvae.objectives import ELBO, ImportanceWeighted, Objective
 from skvae.posteriors import Deterministic, DiagonalNormal, FullCovarianceNormal, Posterior
 from skvae.posteriors import Flow as FlowPosterior
@@ -24,9 +24,15 @@ from skvae.regularizers import (
     SparseActivity,
     TotalCorrelation,
 )
+from skvae.starts import Auto, BoltzmannMachines, PrincipalComponents, Random
 
 Aliases = dict[str, Callable[[], Any]]
-LIKELIHOODS: Aliases = {"gaussian": Gaussian, "bernoulli": Bernoulli}
+LIKELIHOODS: Aliases = {
+    "gaussian": Gaussian,
+    "bernoulli": Bernoulli,
+    "poisson": Poisson,
+    "student_t": StudentT,
+}
 PRIORS: Aliases = {
     "standard_normal": StandardNormal,
     "mixture_of_gaussians": MixtureOfGaussians,
@@ -48,6 +54,12 @@ REGULARIZERS: Aliases = {
     "decoder_gradient": DecoderGradient,
     "latent_norm": LatentNorm,
     "sparse_activity": SparseActivity,
+}
+STARTS: Aliases = {
+    "auto": Auto,
+    "pca": PrincipalComponents,
+    "random": Random,
+    "rbm": BoltzmannMachines,
 }
 CORRUPTIONS: Aliases = {"gaussian_noise": GaussianNoise, "masking": Masking}
 # What a model is made of: each constructor parameter, with its aliases and its class.

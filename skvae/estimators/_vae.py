@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_scalar
 
 from skvae._core.math import log_mean_exp
 from skvae._core.process import isolated
@@ -19,6 +20,7 @@ from skvae.posteriors import Posterior
 from skvae.priors import Prior
 from skvae.regularizers import Regularizer
 from skvae.schedules import Schedule
+from skvae.starts import Start
 
 
 class VariationalAutoencoder(BaseAutoencoder):
@@ -241,7 +243,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         objective: str | Objective = "elbo",
         regularizer: str | Regularizer | None = None,
         beta: float | Schedule = 1.0,
-        init: str = "auto",
+        init: str | Start = "auto",
         whiten: bool = False,
         latent_density: Any = None,
         batch_size: int | str = "auto",
@@ -286,6 +288,10 @@ class VariationalAutoencoder(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
+    def _chosen(self) -> dict[str, Any]:
+        names = ("likelihood", "prior", "posterior", "objective", "regularizer", "beta")
+        return {**{name: getattr(self, name) for name in names}, "corruption": None}
+
     @isolated
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Give the mean and standard deviation of each row's posterior q(z|x).
@@ -300,7 +306,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         mean, std : ndarray of shape (n_samples, n_components_)
             Posterior means, without the unshrinking of ``transform``, and standard deviations.
         """
-        return self._moments_of(self._check_rows(X))
+        return self._fitted.encode(self._check_rows(X))
 
     @isolated
     def score_samples(self, X: Any, *, n_draws: int = 100) -> np.ndarray:
@@ -332,4 +338,5 @@ class VariationalAutoencoder(BaseAutoencoder):
         ----------
         .. [1] Burda, Grosse and Salakhutdinov (2016), "Importance weighted autoencoders", eq. 8.
         """
-        return self._read_log_weights(self._check_rows(X), n_draws, log_mean_exp)
+        check_scalar(n_draws, "n_draws", Integral, min_val=1)
+        return self._fitted.read_log_weights(self._check_rows(X), n_draws, log_mean_exp)

@@ -114,10 +114,10 @@ def read_dense(fitted: Fitted) -> DenseDecoder | None:
         return None
     import torch
 
-    decoder = estimator._model(torch.float64).decoder
+    decoder = estimator._fitted.model(torch.float64).decoder
     *hidden, output = (layer.detach().numpy().copy() for layer in decoder.params)
     k, d = estimator.n_components_, estimator.n_features_in_
-    units, order = estimator._units, estimator._order
+    view, order = estimator._fitted.view, estimator._fitted.report.order
     scale = estimator._output_scale()
     gain = np.divide(1.0, scale, out=np.zeros(k), where=scale > 0)
 
@@ -131,7 +131,7 @@ def read_dense(fitted: Fitted) -> DenseDecoder | None:
     linear = of_coordinates(output[:, :k]) if decoder.n_seen else np.zeros((d, k))
     output = np.column_stack([linear, output[:, decoder.n_seen :]])
     # From working units to X's: straight for each feature, if the pipeline's steps are.
-    zero, one = fitted.undo(np.outer([0.0, 1.0], np.full(d, units["scale"])) + units["shift"])
+    zero, one = fitted.undo(np.outer([0.0, 1.0], view.scale) + view.shift)
     if len(zero) != d:
         return None  # a step before this one changed the number of features
     return DenseDecoder(

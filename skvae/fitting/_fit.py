@@ -3,49 +3,76 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import stdtrit
 
 from skvae._core.arrays import as_tensor
-from skvae.fitting._trainer import Plan, Trainer, plan_work
-from skvae.model._model import Architecture, Model
-from skvae.starts._boltzmann import write_rbm_start
-from skvae.starts._principal import (
-    Prepared,
-    Units,
-    prepare,
-    prepare_stream,
-    set_inputs,
-    write_start,
-)
-from skvae.tables import Rows, pick
-from skvae.training import Adam, DivergenceError, Outcome, resolve_device
-
-# Training's type; a test of exact equivalences sets float64.
-TRAINING_DTYPE = torch.float32
-
-# Where init="auto" races its starts: this many latents and rows, for this share of max_iter each.
-_RACE_COMPONENTS = 16
-_RACE_ROWS = 5000
-_RACE_SHARE = 0.05
+from skvae.fitting import _plan
+from skvae.fitting._plan import Plan, plan_work
+from skvae.fitting._race import race
+from skvae.fitting._trainer import Trainer
+from skvae.model import Architecture, Model, Parts
+from skvae.starts import Prepared, prepare, prepare_stream
+from skvae.tables import Rows, View, pick
+from skvae.training import Adam, Outcome, resolve_device
 
 # Confidence of the test by which a trained epoch replaces the start. Lower, and tables of some
 # dozen rows end below PCA; higher, and gains that are real are given up (docs/choices.md).
 _CONFIDENCE = 0.9
 
 
-class Fit(NamedTuple):
-    """A trained model and how it came about; ``judged`` unless rows to hold out were too few."""
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A trained model and how it came about.
+
+    Attributes
+    ----------
+    model : Model
+        With the parameters that are kept.
+    view : View
+        Its units.
+    outcome : Outcome
+        Of the training, in X's units.
+    adam : Adam
+        The optimiser after the last step.
+    judged : bool
+        Whether held-out rows, or nobody, were to choose the epoch: not where they were too few.
+    kept_start : bool
+        Whether the model is its PCA start, fitted to all rows, because no epoch was proved better.
+    """
 
     model: Model
-    architecture: Architecture
-    units: Units
+    view: View
     outcome: Outcome
     adam: Adam
     judged: bool = True
+    kept_start: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """Where an earlier fit stands.
+
+    Attributes
+    ----------
+    model : Model
+        Trained so far.
+    view : View
+        Its units.
+    optimizer : dict of str to ndarray
+        State of Adam, empty to begin anew.
+    n_epochs : int
+        Epochs that were run.
+    """
+
+    model: Model
+    view: View
+    optimizer: dict[str, np.ndarray]
+    n_epochs: int
 
 
 def split(
@@ -73,29 +100,45 @@ def explain_split(n_samples: int, fraction: float, consequence: str) -> str:
     )
 
 
-def build(architecture: Architecture, prepared: Prepared, device: torch.device, seed: int) -> Model:
+def build(parts: Parts, prepared: Prepared, plan: Plan, n_samples: int, seed: int) -> Model:
+    """Build a model for training, with its units but not started, on the device that suits it."""
+    architecture = Architecture(
+        **vars(parts),
+        n_inputs=prepared.view.n_inputs,
+        n_targets=prepared.view.n_targets,
+        n_components=prepared.n_components,
+        linear_path=plan.start.linear_path,
+    )
+    plan.start.check(architecture)
+    device = resolve_device(plan.device, plan_work(plan, architecture, n_samples))
+    return build_model(architecture, prepared, device, seed)
+
+
+def build_model(
+    architecture: Architecture, prepared: Prepared, device: torch.device, seed: int
+) -> Model:
     """Build a model for training, with its units but not started."""
-    generator = torch.Generator().manual_seed(seed)
     double = prepared.needs_double and device.type != "mps"  # which has no float64
-    model = Model(architecture, torch.float64 if double else TRAINING_DTYPE, device, generator)
-    set_inputs(model, prepared.units)
+    dtype = torch.float64 if double else _plan.TRAINING_DTYPE
+    model = Model(architecture, dtype, device, torch.Generator().manual_seed(seed))
+    model.see(prepared.view)
     return model
 
 
-def make_rows(model: Model, X: Any, weight: np.ndarray | None, units: Units) -> Rows:
-    """Rows of X in working units, as ``model`` takes them."""
+def make_rows(model: Model, X: Any, weight: np.ndarray | None, view: View) -> Rows:
+    """Rows of X as ``model`` takes them."""
     values = model.flat.values
-    return Rows(X, weight, units.shift, units.scale, values.dtype, values.device)
+    return Rows(X, weight, view, values.dtype, values.device)
 
 
 def fit_model(
     X: Any,
     weight: np.ndarray | None,
-    architecture: Architecture,
+    parts: Parts,
     n_components: Any,
     plan: Plan,
     random_state: np.random.RandomState,
-    resume: tuple[Model, Units] | None = None,
+    resumed: Resumed | None = None,
 ) -> Fit:
     """Fit a model from its start, or from where it stands.
 
@@ -105,15 +148,15 @@ def fit_model(
         Rows in X's units.
     weight : ndarray of shape (n_samples,) or None
         Row weights, all positive.
-    architecture : Architecture
-        Its number of latents is filled in here.
+    parts : Parts
+        What the model is made of.
     n_components : int, float, None or "mle"
         As in PCA.
     plan : Plan
         How to train.
     random_state : RandomState
         Seeds the split, the start and the noise.
-    resume : tuple of (Model, Units), optional
+    resumed : Resumed, optional
         A model to go on with, in its units.
 
     Returns
@@ -124,16 +167,14 @@ def fit_model(
     ------
     ValueError
         If held-out rows are to choose an epoch, and beta has settled in none.
+    KeyboardInterrupt
+        If training was interrupted before anything was learned.
     """
     seed = int(random_state.randint(2**31 - 1))
-    fraction = plan.validation_fraction if plan.schedule.max_iter > 0 else None
+    fraction = plan.validation_fraction if plan.budget.max_iter > 0 else None
     kept, held = split(X.shape[0], fraction, random_state)
-    if held is not None and plan.schedule.max_iter < plan.schedule.n_passed_over:
-        raise ValueError(
-            f"beta={plan.beta!r} changes for {plan.beta.n_settled:g} epochs, but "
-            f"max_iter={plan.schedule.max_iter}: no epoch could be chosen. Raise max_iter, or "
-            f"shorten the schedule."
-        )
+    if held is not None:
+        check_settled(plan)
 
     def part(index: np.ndarray) -> tuple[Any, np.ndarray | None]:
         if held is None:
@@ -141,46 +182,58 @@ def fit_model(
         return pick(X, index), None if weight is None else weight[index]
 
     prepared = None
-    if resume is not None:
-        model, units = resume
-        architecture = model.architecture
+    if resumed is not None:
+        model, view = resumed.model, resumed.view
     else:
-        prepared = prepare(*part(kept), architecture.likelihood, n_components)
-        units = prepared.units
-        architecture = architecture._replace(n_components=prepared.n_components)
-        work = plan_work(plan, architecture, len(kept))
-        model = build(architecture, prepared, resolve_device(plan.device, work), seed)
-
-    def rows(index: np.ndarray) -> Rows:
-        return make_rows(model, *part(index), units)
-
-    trainer = Trainer(model, rows(kept), None if held is None else rows(held), plan, seed)
-    moved = True
+        prepared = prepare(*part(kept), parts.likelihood, n_components)
+        view = prepared.view
+        model = build(parts, prepared, plan, len(kept), seed)
+    rows = make_rows(model, *part(kept), view)
+    held_rows = None if held is None else make_rows(model, *part(held), view)
+    trainer, moved = Trainer(model, rows, held_rows, plan, seed), True
     if prepared is not None:
         trainer, moved = start_model(trainer, prepared, seed)
-        model, architecture = trainer.model, trainer.model.architecture
+        model = trainer.model
     # With too few rows to hold any out, nothing could justify leaving the start.
     judged = held is not None or fraction is None
-    stay = not (judged or moved)
     first = None if held is None else trainer.held_out_bounds()
-    outcome = trainer.run(plan.schedule._replace(max_iter=0) if stay else plan.schedule)
+    stay = not (judged or moved)
+    outcome = trainer.run(replace(plan.budget, max_iter=0) if stay else plan.budget)
     if outcome.interrupted and not (outcome.terms and (outcome.best_epoch or not moved)):
-        raise KeyboardInterrupt  # nothing was learned
+        raise KeyboardInterrupt
+    kept_start = False
     if prepared is not None and not moved and first is not None and not gained(trainer, first):
         # PCA itself is best: nothing is left to hold out rows for.
-        outcome = outcome._replace(best_epoch=0)
-        prepared = prepare(X, weight, architecture.likelihood, prepared.n_components)
-        units = prepared.units
-        set_inputs(model, units)
-        write_start(model, prepared, prepared.start(), trainer.rows.draw, seed)
-    return Fit(model, architecture, units, outcome, trainer.adam, judged)
+        outcome, kept_start = replace(outcome, best_epoch=0), True
+        prepared = prepare(X, weight, parts.likelihood, prepared.n_components)
+        view = prepared.view
+        model.see(view)
+        plan.start.write(model, prepared, trainer.rows, seed)
+    return Fit(
+        model=model,
+        view=view,
+        outcome=outcome,
+        adam=trainer.adam,
+        judged=judged,
+        kept_start=kept_start,
+    )
+
+
+def check_settled(plan: Plan) -> None:
+    """Raise ValueError where held-out rows could not choose an epoch, as beta changes in all."""
+    if plan.budget.max_iter < plan.budget.n_passed_over:
+        raise ValueError(
+            f"beta={plan.beta!r} changes for {plan.beta.n_settled:g} epochs, but "
+            f"max_iter={plan.budget.max_iter}: no epoch could be chosen. Raise max_iter, or "
+            f"shorten the schedule."
+        )
 
 
 def gained(trainer: Trainer, first: np.ndarray) -> bool:
     """Say whether the held-out rows prove a gain over ``first``, their bounds at the start.
 
-    It takes a one-sided paired t-test, for with few rows the best of many epochs is better than the
-    start by chance. A start that is left without proof is a loss on other rows.
+    It takes a one-sided paired t-test, because with few rows the best of many epochs is better
+    than the start by chance. A start that is left without proof is a loss on other rows.
     """
     gain, weight = trainer.held_out_bounds() - first, trainer.held_out_weight
     share = np.full(len(gain), 1.0 / len(gain)) if weight is None else weight / weight.sum()
@@ -194,102 +247,49 @@ def start_model(trainer: Trainer, prepared: Prepared, seed: int) -> tuple[Traine
     """Start the trainer's model as the plan says, or a rival that is better.
 
     Returns who goes on, and whether its model has left the PCA start.
-
-    ``init="auto"`` is the PCA start, unless the latents are many, the rows many, and the networks
-    have hidden layers: there a full PCA start can hold the model in its linear basin, where every
-    latent stays at its axis. Then the full start, one of its leading fifth and the usual random
-    start, which has no linear path, are trained for a few epochs, each with a schedule of its own,
-    and the best on the held-out rows goes on from where it is.
     """
-    k, architecture = prepared.n_components, trainer.model.architecture
-    few, deep = k < _RACE_COMPONENTS, architecture.hidden_layer_sizes or architecture.decoder
-    if (
-        trainer.plan.init != "auto"
-        or few
-        or not deep
-        or trainer.held_out is None
-        or trainer.rows.n_samples < _RACE_ROWS
-    ):
-        return trainer, write_named_start(trainer, prepared, seed)
-    schedule = trainer.plan.schedule
-    schedule = schedule._replace(max_iter=max(1, round(_RACE_SHARE * schedule.max_iter)))
-    device, full = trainer.rate.device, prepared.start()
-    best, score, moved = trainer, -math.inf, False
-    for start in (full, prepared.start(max(1, k // 5)), None):
-        rival = trainer
-        if start is not full:
-            shape = architecture._replace(linear_path=start is not None)
-            model = build(shape, prepared, device, seed)
-            rival = Trainer(model, trainer.rows, trainer.held_out, trainer.plan, seed)
-        write_start(rival.model, prepared, start, trainer.rows.draw, seed)
-        try:
-            outcome = rival.run(schedule)
-        except DivergenceError:
-            if start is not None or math.isfinite(score):
-                continue  # a start that diverges has lost
-            raise
-        if max(outcome.scores) > score:
-            best, score = rival, max(outcome.scores)
-            moved = start is not full or outcome.best_epoch > 0
-        if outcome.interrupted:  # nobody has won yet
-            raise KeyboardInterrupt
-    return best, moved
-
-
-def write_named_start(trainer: Trainer, prepared: Prepared, seed: int) -> bool:
-    """Start the model as the plan's ``init`` says; return whether it is another than PCA's."""
-    init, model, rows = trainer.plan.init, trainer.model, trainer.rows
-    other = init in ("random", "rbm")
-    write_start(model, prepared, None if other else prepared.start(), rows.draw, seed)
-    if init == "rbm":
-        write_rbm_start(model, rows, seed)
-    return other
+    start, model = trainer.plan.start, trainer.model
+    rivals = start.rivals(prepared, model.architecture, trainer.rows.n_samples)
+    if rivals and trainer.held_out is not None:
+        return race(trainer, rivals, prepared, build_model, seed)
+    start.write(model, prepared, trainer.rows, seed)
+    return trainer, not start.is_principal
 
 
 def one_pass(
     X: Any,
     weight: np.ndarray | None,
-    architecture: Architecture,
+    parts: Parts,
     n_components: Any,
     plan: Plan,
     seed: int,
-    resume: tuple[Model, Units] | None,
-    optimizer: dict[str, np.ndarray] | None,
-    n_before: int,
+    resumed: Resumed | None,
 ) -> Fit:
     """Go through the rows once at a constant learning rate, holding none out.
 
     Parameters
     ----------
-    X, weight, architecture, n_components, plan, resume
+    X, weight, parts, n_components, plan, resumed
         As in ``fit_model``.
     seed : int
         Of the order of rows and the noise.
-    optimizer : dict of str to ndarray or None
-        State of Adam after the last pass.
-    n_before : int
-        Epochs that were run before.
 
     Returns
     -------
     fit : Fit
     """
-    if resume is None:
-        prepared = prepare_stream(X, weight, architecture.likelihood, n_components)
-        architecture = architecture._replace(n_components=prepared.n_components)
-        work = plan_work(plan, architecture, X.shape[0])
-        model = build(architecture, prepared, resolve_device(plan.device, work), seed)
-        units = prepared.units
+    if resumed is None:
+        prepared = prepare_stream(X, weight, parts.likelihood, n_components)
+        model = build(parts, prepared, plan, X.shape[0], seed)
+        trainer = Trainer(model, make_rows(model, X, weight, prepared.view), None, plan, seed)
+        plan.start.write(model, prepared, trainer.rows, seed)
+        view, n_before = prepared.view, 0
     else:
-        model, units = resume
-        architecture = model.architecture
-    trainer = Trainer(model, make_rows(model, X, weight, units), None, plan, seed)
-    if resume is None:
-        write_named_start(trainer, prepared, seed)
-    for name, value in (optimizer or {}).items():
-        trainer.adam.state[name].copy_(as_tensor(value))
-    schedule = plan.schedule._replace(max_iter=1, annealed=False, n_before=n_before)
-    outcome = trainer.run(schedule)
+        model, view, n_before = resumed.model, resumed.view, resumed.n_epochs
+        trainer = Trainer(model, make_rows(model, X, weight, view), None, plan, seed)
+        for name, value in resumed.optimizer.items():
+            trainer.adam.state[name].copy_(as_tensor(value))
+    outcome = trainer.run(replace(plan.budget, max_iter=1, annealed=False, n_before=n_before))
     if outcome.interrupted:
         raise KeyboardInterrupt
-    return Fit(model, architecture, units, outcome, trainer.adam)
+    return Fit(model=model, view=view, outcome=outcome, adam=trainer.adam)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from skvae._core.process import seeded
-from skvae.model._model import Model
+from skvae.model import Model
 from skvae.objectives import written_latent
 from skvae.tables import Batch
 
@@ -129,8 +129,11 @@ class WrittenStep:
         z, kl, pull_latent = self.latent(raw_z, eps.numpy())
         draws, rows, k = z.shape
         raw_x, pull_decoder = model.decoder.vjp(z.reshape(draws * rows, k))
+        raw = raw_x.reshape(draws, rows, raw_x.shape[1])
+        if batch.offset is not None:
+            raw[..., : model.width.location] += batch.offset.numpy()
         log_p, pull_likelihood = model.likelihood.log_prob_vjp(
-            raw_x.reshape(draws, rows, raw_x.shape[1]),
+            raw,
             target,
             None if batch.observed is None else batch.observed.numpy(),
             model.shared.arrays,
@@ -210,6 +213,7 @@ def build_step(
     written = (
         model.flat.values.device.type == "cpu"
         and all(network.is_written for network in model.networks)
+        and model.likelihood.is_written
         and written_latent(model.posterior, model.prior) is not None
         and model.objective.is_plain
         and model.regularizer is None

@@ -6,51 +6,33 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skvae import schedules as beta_schedules
-from skvae.corruptions import Corruption
+from skvae._core.arrays import as_tensor
+from skvae.fitting._plan import Plan, resolve_batch_size, step_work
 from skvae.fitting._steps import PartedStep, build_step
-from skvae.model._model import Architecture, Model
+from skvae.model import Model
 from skvae.nn import OneRowError
 from skvae.tables import Batch, Rows
 from skvae.training import (
     Adam,
+    Budget,
     Outcome,
     Replayed,
-    Schedule,
     count_parts,
     limit_threads,
     train,
 )
-
-# Multiply-adds beyond which a step's cost is its arithmetic.
-_BATCH_WORK = 1e8
 
 # Steps whose noise is drawn at once.
 _NOISE_STEPS = 64
 
 # Draws for the held-out value: at least two, an antithetic pair, and enough for this many terms.
 _HELD_OUT_TERMS = 1024
-
-
-class Plan(NamedTuple):
-    """What the estimator's parameters say about training."""
-
-    schedule: Schedule
-    batch_size: int | str
-    penalty: float
-    beta: beta_schedules.Schedule
-    device: str
-    bfloat16: bool  # matrix products, on a device
-    init: str
-    validation_fraction: float | None
-    report: Callable[[int, float, float | None], None]
-    corruption: Corruption | None = None
 
 
 class Trainer:
@@ -80,8 +62,8 @@ class Trainer:
         self.step = build_step(model, plan.penalty / rows.count, parts, self.generator, bfloat16)
         self.adam = Adam(model.flat)
         self.n_draws = model.objective.n_draws
-        # Log-densities in X's units are those in working units less this.
-        self.log_jacobian = rows.n_features * math.log(rows.scale)
+        # Log-densities of X are those of targets, less their constant, less this.
+        self.shift = self._shift(rows)
         # A user's module might read numbers back or draw from a generator, and so a regulariser or
         # a corruption.
         free = model.regularizer is None and plan.corruption is None
@@ -131,7 +113,7 @@ class Trainer:
             if schedule.is_adaptive:
                 _, log_p, kl, *_ = map(float, terms)
                 if math.isfinite(log_p + kl):
-                    schedule.observe(n_done + k / self.n_steps, log_p - self.log_jacobian, kl)
+                    schedule.observe(n_done + k / self.n_steps, log_p - self.shift, kl)
             yield terms
         self.model.train(False)
 
@@ -163,8 +145,9 @@ class Trainer:
         if corruption is None:
             return batch
         mean = torch.zeros_like(batch.inputs[0]) if mean is None else mean
-        inputs = corruption.corrupt(batch.inputs, mean, self.rows.scale, self.generator)
-        return batch._replace(inputs=inputs)
+        unit = as_tensor(self.rows.view.input_unit).to(mean)
+        inputs = corruption.corrupt(batch.inputs, mean, unit, self.generator)
+        return replace(batch, inputs=inputs)
 
     @torch.no_grad()
     def held_out_bounds(self) -> np.ndarray:
@@ -199,12 +182,25 @@ class Trainer:
         value = float(np.average(self.held_out_bounds(), weights=self.held_out_weight))
         return value if math.isfinite(value) else -math.inf
 
-    def run(self, schedule: Schedule) -> Outcome:
+    def _shift(self, rows: Rows) -> float:
+        """Mean over rows of what is taken from a log-density of targets for that of X."""
+        shift = rows.view.log_jacobian()
+        if self.model.likelihood.constant(rows.part(slice(0, 1)).target) is None:
+            return shift
+        total = torch.zeros((), dtype=torch.float64)
+        for _, batch in rows.all():
+            constant = self.model.constant(batch)
+            total += (constant if batch.weight is None else constant * batch.weight).sum().cpu()
+        return shift - float(total) / rows.n_samples
+
+    def run(self, budget: Budget) -> Outcome:
         """Train, and leave the best epoch's parameters in the model; report in X's units."""
+        held_out_shift = 0.0 if self.held_out is None else self._shift(self.held_out)
 
         def report(epoch: int, loss: float, score: float | None) -> None:
-            shift = self.log_jacobian
-            self.plan.report(epoch, loss + shift, None if score is None else score - shift)
+            self.plan.report(
+                epoch, loss + self.shift, None if score is None else score - held_out_shift
+            )
 
         # Parts have threads of their own: beside them BLAS and torch keep to one.
         parted = isinstance(self.step, PartedStep)
@@ -214,39 +210,13 @@ class Trainer:
                 None if self.held_out is None else self.evaluate,
                 self.model.state,
                 self.adam,
-                schedule,
+                budget,
                 self.n_steps,
                 report,
             )
         terms = [
-            [loss + self.log_jacobian, log_p - self.log_jacobian, *others]
+            [loss + self.shift, log_p - self.shift, *others]
             for loss, log_p, *others in outcome.terms
         ]
-        scores = [score - self.log_jacobian for score in outcome.scores]
-        return outcome._replace(terms=terms, scores=scores)
-
-
-def resolve_batch_size(batch_size: int | str, n_samples: int, architecture: Architecture) -> int:
-    """Number of rows a step.
-
-    "auto" gives some twenty steps an epoch, within 32 and 256 rows: on a table a step's cost is its
-    calls, and larger batches are cheaper by the row. Where it is arithmetic they are not, and only
-    the steps would be fewer: there 64 rows may do.
-    """
-    if isinstance(batch_size, str):
-        most = int(_BATCH_WORK / step_work(architecture, 1))
-        batch_size = min(max(n_samples // 20, 32), max(64, min(most, 256)))
-    return min(int(batch_size), n_samples)
-
-
-def step_work(architecture: Architecture, batch_size: int) -> float:
-    """Multiply-adds of a step's matrix products, for what MLP networks of this shape would do."""
-    d, k = architecture.n_features, architecture.n_components
-    sizes = [d, *architecture.hidden_layer_sizes, 2 * k]
-    inner = sum(a * b for a, b in itertools.pairwise(sizes))
-    return 3.0 * batch_size * 2.0 * (inner + d * k)
-
-
-def plan_work(plan: Plan, architecture: Architecture, n_samples: int) -> float:
-    """Multiply-adds of a step with the plan's batch size."""
-    return step_work(architecture, resolve_batch_size(plan.batch_size, n_samples, architecture))
+        scores = [score - held_out_shift for score in outcome.scores]
+        return replace(outcome, terms=terms, scores=scores)

@@ -1,1 +1,32 @@
 """Inference with a fitted model."""
+
+from skvae.inference._density import draw_latents, fit_density
+from skvae.inference._fitted import BLOCK_CELLS, TORCH_DTYPES, Fitted, Rowwise, check_domain
+from skvae.inference._report import (
+    ACTIVE_VARIANCE,
+    LatentReport,
+    collapse_message,
+    latent_moments,
+    latent_report,
+    noise_along,
+    pool,
+    report_rows,
+)
+
+__all__ = [
+    "ACTIVE_VARIANCE",
+    "BLOCK_CELLS",
+    "TORCH_DTYPES",
+    "Fitted",
+    "LatentReport",
+    "Rowwise",
+    "check_domain",
+    "collapse_message",
+    "draw_latents",
+    "fit_density",
+    "latent_moments",
+    "latent_report",
+    "noise_along",
+    "pool",
+    "report_rows",
+]

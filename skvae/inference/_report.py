@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skvae._core.arrays import as_tensor
-from skvae.model._model import Model
+from skvae.model import Model
 from skvae.objectives import closed_form_kl
 from skvae.tables import Batch
 
@@ -28,7 +28,8 @@ ACTIVE_VARIANCE = 0.01
 _MAX_UNSHRINK = 10.0
 
 
-class LatentReport(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class LatentReport:
     """Latents in the order of the variance that they explain, the largest first.
 
     Attributes
@@ -71,7 +72,7 @@ def report_rows(n_samples: int, n_features: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.ndarray]:
+def latent_moments(model: Model, batch: Batch, scale: np.ndarray) -> dict[str, np.ndarray]:
     """Average over rows what a report is made from.
 
     Parameters
@@ -80,8 +81,8 @@ def latent_moments(model: Model, batch: Batch, scale: float) -> dict[str, np.nda
         In float64, in evaluation mode.
     batch : Batch
         The rows.
-    scale : float
-        Size of a working unit, in units of X.
+    scale : ndarray of shape (n_targets,)
+        Size of a unit of each target, in units of X.
 
     Returns
     -------
@@ -194,7 +195,7 @@ def noise_along(components: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 def _decoder_moments(
-    model: Model, z: Tensor, weight: Tensor, scale: float
+    model: Model, z: Tensor, weight: Tensor, scale: np.ndarray
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Weighted means over rows of the Jacobian of E[x|z], its squared norms, and Var[x|z].
 
@@ -204,7 +205,9 @@ def _decoder_moments(
     weight = weight / weight.sum()
     with torch.enable_grad():
         z = z.detach().requires_grad_()
-        mean = model.likelihood.mean(model.decode(z)) * scale  # (rows, d)
+        # One number where it is one: the noise of all features is then one, too.
+        unit = as_tensor(scale[:1] if (scale == scale[0]).all() else scale)
+        mean = model.mean(model.decode(z)) * unit  # (rows, d)
         u = torch.zeros_like(mean, requires_grad=True)
         (pulled,) = torch.autograd.grad(mean, z, u, create_graph=True)  # (rows, k)
         columns = (
@@ -213,5 +216,5 @@ def _decoder_moments(
         )
         moments = [(weight @ column, weight @ column.square().sum(1)) for column in columns]
     jacobian, squares = (torch.stack(m) for m in zip(*moments, strict=True))
-    variance = model.likelihood.variance(model.decode(z), model.shared.params) * scale**2
+    variance = model.likelihood.variance(model.decode(z), model.shared.params) * unit**2
     return jacobian, squares, weight @ variance.detach().expand(len(z), -1)

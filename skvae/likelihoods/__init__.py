@@ -1,7 +1,20 @@
 """Likelihoods: raw decoder output -> p(x|z)."""
 
-from skvae.likelihoods._base import Likelihood, WorkingResponse
+from skvae.likelihoods._base import Likelihood, Response, Width, log_constant
 from skvae.likelihoods._bernoulli import Bernoulli
+from skvae.likelihoods._cells import CellLikelihood
 from skvae.likelihoods._gaussian import Gaussian
+from skvae.likelihoods._poisson import Poisson
+from skvae.likelihoods._student_t import StudentT
 
-__all__ = ["Bernoulli", "Gaussian", "Likelihood", "WorkingResponse"]
+__all__ = [
+    "Bernoulli",
+    "CellLikelihood",
+    "Gaussian",
+    "Likelihood",
+    "Poisson",
+    "Response",
+    "StudentT",
+    "Width",
+    "log_constant",
+]

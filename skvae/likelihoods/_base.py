@@ -1,88 +1,142 @@
 """What a likelihood is: the last step from the decoder's raw output to p(x|z).
 
-Every likelihood works on rows in *working units*, ``u = (x - shift) / scale``: what the networks
-are trained on, of order one. ``working_units`` states shift and scale, and the log-density in X's
-units follows from them.
+Every likelihood works on *targets*, ``u = (x - shift) / scale``, of order one. Its ``view`` states
+shift and scale by column and what the encoder is shown; the log-density in X's units follows.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae._core.flat import Pullback, Shape
+from skvae.tables import ColumnRanges, Moments, View
 
 
-class WorkingResponse(NamedTuple):
-    """Where one Fisher-scoring step from the feature means leads (McCullagh and Nelder 1989, 2.5).
+class Width(NamedTuple):
+    """Columns of the decoder's raw output.
 
     Attributes
     ----------
-    natural : ndarray of shape (n_features,)
-        Natural parameter at the mean: the decoder's bias, in working units.
-    root : ndarray of shape (n_features,)
-        Standard deviation at the mean up to the noise: residuals are divided by it.
+    location : int
+        Those that the linear path reaches; they come first.
+    extra : int
+        All others: log-variances by row, logits of an excess of zeros.
+    """
+
+    location: int
+    extra: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """Where the linear start is taken: residuals of the intercept-only model, whitened.
+
+    The start is the PCA of ``(input - mean) / spread``, and the decoder's location is
+    ``natural + gain * (W z)``. For a canonical link this is one Fisher-scoring step from the means
+    (McCullagh and Nelder 1989, section 2.5), and ``gain`` is one over ``spread``.
+
+    Attributes
+    ----------
+    natural : ndarray of shape (location,)
+        Location of the intercept-only model: the decoder's bias.
+    spread : ndarray of shape (n_inputs,)
+        What the inputs' residuals are divided by.
+    gain : ndarray of shape (location,)
+        Change of the location per whitened residual.
     noise_variance : float or None
         Variance of a whitened residual where the likelihood fixes it, None where PCA estimates it.
     """
 
     natural: np.ndarray
-    root: np.ndarray
+    spread: np.ndarray
+    gain: np.ndarray
     noise_variance: float | None
 
 
-class Likelihood(BaseEstimator):
-    """Base of the likelihoods; one without trained parameters overrides the abstract methods only.
+class Likelihood(BaseEstimator, ABC):
+    """Base of the likelihoods.
 
-    Shapes: ``raw`` is (draws, rows, n_raw), ``target`` and ``observed`` are (rows, n_features).
-    ``observed`` is 1 where a cell counts and 0 where it is missing, None where all count.
+    One whose cells are independent is easier to write on ``CellLikelihood``.
+
+    Shapes: ``raw`` is (draws, rows, sum of ``width``), ``target`` and ``observed`` are
+    (rows, n_targets). ``observed`` is 1 where a cell counts and 0 where it is missing, None where
+    all count. ``parameters`` are those shared by all rows.
     """
-
-    #: Whether X is in [0, 1] and the raw output its logit.
-    of_probabilities = False
 
     #: Whether X may be outside the domain.
     has_domain = False
 
-    def n_raw(self, n_features: int) -> int:
-        """Width of the decoder's output; its first ``n_features`` columns are the location."""
-        return n_features
+    #: Whether X is in [0, 1] and the raw output its logit.
+    of_probabilities = False
 
-    def parameter_shapes(self, n_features: int) -> list[Shape]:
+    #: What the encoder is shown of X: "identity" is the targets, "log1p" suits counts.
+    link = "identity"
+
+    #: Whether ``log_prob_vjp`` is there, so that the step may be written out.
+    is_written = False
+
+    def check(self, columns: ColumnRanges) -> None:
+        """Raise ValueError where X is outside the domain; where ``has_domain``."""
+
+    def width(self, n_targets: int) -> Width:
+        """Columns of the decoder's output."""
+        return Width(n_targets)
+
+    def parameter_shapes(self, n_targets: int) -> list[Shape]:
         """Shapes of the parameters shared by all rows."""
         return []
 
-    def check_targets(self, minimum: float, maximum: float) -> None:
-        """Raise ValueError where X, with this minimum and maximum, is outside the domain."""
-
-    def working_units(self, mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, float]:
-        """Shift (n_features,) and scale of the working units, from X's weighted moments."""
-        return np.zeros_like(mean), 1.0
-
-    def input_scale(self, std: np.ndarray) -> np.ndarray | None:
-        """Factors (n_features,) of the nonlinear path's input, given std in working units."""
-        return None
+    def view(self, moments: Moments, inputs: Moments) -> View:
+        """Units of targets and inputs, given the moments of X and of what the link makes of it."""
+        return View(
+            mean=moments.mean,
+            total_variance=moments.total_variance,
+            shift=np.zeros_like(moments.mean),
+            scale=np.ones_like(moments.mean),
+            link=self.link,
+            input_shift=inputs.mean if inputs.mean.any() else None,
+        )
 
     @abstractmethod
-    def working_response(self, mean: np.ndarray) -> WorkingResponse:
-        """Working response at the feature means, in working units."""
+    def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
+        """Response of the intercept-only model, in the view's units."""
 
-    def start_parameters(self, parameters: Sequence[Tensor], noise_variance: float) -> None:
-        """Set the shared parameters so that the noise is ``noise_variance``, in working units."""
+    def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Location of the intercept where the start's latents add this variance to it.
+
+        For a link that is not linear: the mean of x is to stay what it was.
+        """
+        return natural
+
+    def start_noise(
+        self, parameters: Sequence[Tensor], extra_bias: Tensor, noise_variance: float
+    ) -> None:
+        """Set the noise to this variance, in the view's units.
+
+        Either the shared parameters hold it, or the decoder's bias of the ``extra`` columns, of
+        shape (extra,).
+        """
+
+    def constant(self, target: Tensor) -> Tensor | None:
+        """What no parameter moves of each cell's log-density, or None where there is nothing.
+
+        ``log_prob`` leaves it out, so that it is taken once a fit and not in every step.
+        """
+        return None
 
     @abstractmethod
     def log_prob(
         self, raw: Tensor, target: Tensor, observed: Tensor | None, parameters: Sequence[Tensor]
     ) -> Tensor:
-        """Log-density of the observed cells, shape (draws, rows)."""
+        """Log-density of the observed cells less their ``constant``, shape (draws, rows)."""
 
-    @abstractmethod
     def log_prob_vjp(
         self,
         raw: np.ndarray,
@@ -93,19 +147,29 @@ class Likelihood(BaseEstimator):
     ) -> tuple[np.ndarray, Pullback]:
         """``log_prob`` of arrays and its pullback, from (draws, rows) to the gradient of ``raw``.
 
-        The pullback writes the gradients of the shared parameters to ``grads``.
+        The pullback writes the gradients of the shared parameters to ``grads``. It is there where
+        ``is_written``.
         """
+        raise TypeError(f"{type(self).__name__} has no pullback: its step is composed.")
 
     @abstractmethod
-    def mean(self, raw: Tensor) -> Tensor:
-        """E[u|z], shape (..., n_features)."""
+    def mean(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """E[u|z], shape (..., n_targets)."""
 
     @abstractmethod
     def variance(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-        """Var[u|z], broadcastable to (..., n_features)."""
+        """Var[u|z], broadcastable to (..., n_targets)."""
 
     @abstractmethod
     def sample(
-        self, raw: Tensor, parameters: Sequence[Tensor], generator: torch.Generator
-    ) -> Tensor:
-        """Draw u given z, shape (..., n_features)."""
+        self, raw: np.ndarray, parameters: Sequence[np.ndarray], rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw u given z, shape (..., n_targets)."""
+
+
+def log_constant(likelihood: Likelihood, target: Tensor, observed: Tensor | None) -> Any:
+    """Sum of the ``constant`` over the observed cells, shape (rows,), or the number 0."""
+    cells = likelihood.constant(target)
+    if cells is None:
+        return 0.0
+    return (cells if observed is None else cells * observed).sum(-1)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from skvae._core.flat import Pullback
 from skvae._core.math import logistic
-from skvae.likelihoods._base import Likelihood, WorkingResponse
+from skvae.likelihoods._base import Likelihood, Response
+from skvae.tables import ColumnRanges, Moments, View
 
 # A pixel that is never lit keeps a finite logit, and its residual a finite weight.
 _MEAN_MARGIN = 1e-3
@@ -40,20 +41,27 @@ class Bernoulli(Likelihood):
 
     of_probabilities = True
     has_domain = True
+    is_written = True
 
-    def check_targets(self, minimum: float, maximum: float) -> None:
+    def check(self, columns: ColumnRanges) -> None:
         """Raise ValueError where X leaves [0, 1]."""
-        if minimum < 0.0 or maximum > 1.0:
+        outside = (columns.minimum < 0.0) | (columns.maximum > 1.0)
+        if outside.any():
+            minimum, maximum = columns.minimum.min(), columns.maximum.max()
             raise ValueError(
                 f"likelihood='bernoulli' takes values in [0, 1]. Got X with values from "
-                f"{minimum:g} to {maximum:g}. Scale X, with MinMaxScaler(clip=True) for instance, "
-                f"or choose likelihood='gaussian'."
+                f"{minimum:g} to {maximum:g}, first in {columns.name(int(outside.argmax()))}. "
+                f"Scale X, with MinMaxScaler(clip=True) for instance, or choose "
+                f"likelihood='gaussian'."
             )
 
-    def working_response(self, mean: np.ndarray) -> WorkingResponse:
+    def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Logit of the mean; residuals over sqrt(p (1 - p)), which have unit variance."""
-        p = mean.clip(_MEAN_MARGIN, 1.0 - _MEAN_MARGIN)
-        return WorkingResponse(np.log(p) - np.log1p(-p), np.sqrt(p * (1.0 - p)), 1.0)
+        p = moments.mean.clip(_MEAN_MARGIN, 1.0 - _MEAN_MARGIN)
+        root = np.sqrt(p * (1.0 - p))
+        return Response(
+            natural=np.log(p) - np.log1p(-p), spread=root, gain=1.0 / root, noise_variance=1.0
+        )
 
     def log_prob(
         self, raw: Tensor, target: Tensor, observed: Tensor | None, parameters: Sequence[Tensor]
@@ -95,7 +103,7 @@ class Bernoulli(Likelihood):
 
         return np.add.reduce(cells, -1), pull
 
-    def mean(self, raw: Tensor) -> Tensor:
+    def mean(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Probability of a one."""
         return torch.sigmoid(raw)
 
@@ -105,7 +113,7 @@ class Bernoulli(Likelihood):
         return p * (1.0 - p)
 
     def sample(
-        self, raw: Tensor, parameters: Sequence[Tensor], generator: torch.Generator
-    ) -> Tensor:
+        self, raw: np.ndarray, parameters: Sequence[np.ndarray], rng: np.random.Generator
+    ) -> np.ndarray:
         """Draw zeros and ones."""
-        return torch.bernoulli(torch.sigmoid(raw), generator=generator)
+        return (rng.random(raw.shape) < logistic(raw)).astype(raw.dtype)

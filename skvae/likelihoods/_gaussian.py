@@ -11,7 +11,8 @@ from torch import Tensor
 from skvae._core.checks import check_choice
 from skvae._core.flat import Pullback, Shape
 from skvae._core.math import LOG_2PI, soft_bound, soft_bound_inverse, soft_bound_vjp
-from skvae.likelihoods._base import Likelihood, WorkingResponse
+from skvae.likelihoods._base import Likelihood, Response
+from skvae.tables import Moments, View
 
 
 class Gaussian(Likelihood):
@@ -44,6 +45,8 @@ class Gaussian(Likelihood):
     (13,)
     """
 
+    is_written = True
+
     def __init__(self, noise: str = "shared") -> None:
         self.noise = noise
 
@@ -52,20 +55,19 @@ class Gaussian(Likelihood):
         check_choice(self, "noise", ("shared", "feature"))
         return [(1,) if self.noise == "shared" else (n_features,)]
 
-    def working_units(self, mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, float]:
-        """Centred X over one scalar, its root mean variance."""
-        scale = float(np.sqrt(variance.mean()))
-        return mean, scale if scale > 0 else 1.0
+    def view(self, moments: Moments, inputs: Moments) -> View:
+        """Centred X over one scalar, its root mean variance; the encoder sees unit variances."""
+        return centred_view(moments)
 
-    def input_scale(self, std: np.ndarray) -> np.ndarray:
-        """One over each feature's standard deviation; a constant feature is left out."""
-        return np.divide(1.0, std, out=np.zeros_like(std), where=std > 0)
-
-    def working_response(self, mean: np.ndarray) -> WorkingResponse:
+    def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Give the mean itself, with residuals as they are: PCA."""
-        return WorkingResponse(mean, np.ones_like(mean), None)
+        ones = np.ones_like(moments.mean)
+        natural = (moments.mean - view.shift) / view.scale
+        return Response(natural=natural, spread=ones, gain=ones, noise_variance=None)
 
-    def start_parameters(self, parameters: Sequence[Tensor], noise_variance: float) -> None:
+    def start_noise(
+        self, parameters: Sequence[Tensor], extra_bias: Tensor, noise_variance: float
+    ) -> None:
         """Set every log-variance to that of ``noise_variance``."""
         (raw_noise,) = parameters
         log_variance = torch.tensor(noise_variance, dtype=torch.float64).log()
@@ -122,7 +124,7 @@ class Gaussian(Likelihood):
 
         return log_p, pull
 
-    def mean(self, raw: Tensor) -> Tensor:
+    def mean(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Give the raw output itself."""
         return raw
 
@@ -131,8 +133,26 @@ class Gaussian(Likelihood):
         return soft_bound(parameters[0]).exp()
 
     def sample(
-        self, raw: Tensor, parameters: Sequence[Tensor], generator: torch.Generator
-    ) -> Tensor:
+        self, raw: np.ndarray, parameters: Sequence[np.ndarray], rng: np.random.Generator
+    ) -> np.ndarray:
         """Add normal noise to the mean."""
-        noise = torch.randn(raw.shape, generator=generator, dtype=raw.dtype)
-        return raw + noise * self.variance(raw, parameters).sqrt()
+        log_variance, _ = soft_bound_vjp(parameters[0])
+        noise = rng.standard_normal(raw.shape).astype(raw.dtype)
+        return raw + noise * np.exp(0.5 * log_variance)
+
+
+def centred_view(moments: Moments) -> View:
+    """Centred X over one scalar, its root mean variance.
+
+    One scalar, so that PCA of the targets is PCA of X. The encoder's nonlinear path sees unit
+    variances, and nothing of a constant feature.
+    """
+    scale = float(np.sqrt(moments.variance.mean())) or 1.0
+    std = np.sqrt(moments.variance) / scale
+    return View(
+        mean=moments.mean,
+        total_variance=moments.total_variance,
+        shift=moments.mean,
+        scale=np.full_like(moments.mean, scale),
+        input_scale=np.divide(1.0, std, out=np.zeros_like(std), where=std > 0),
+    )

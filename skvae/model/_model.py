@@ -5,69 +5,20 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from skvae._core.checks import shown
 from skvae._core.flat import Block, Shape, bind, shared_arrays
 from skvae._core.math import log_mean_exp
-from skvae.likelihoods import Likelihood
+from skvae.likelihoods import log_constant
+from skvae.model._architecture import Architecture
 from skvae.nn import DenseNetwork, ModuleFactory, ModuleNetwork, Network
-from skvae.objectives import Draws, Objective
-from skvae.posteriors import Posterior
-from skvae.priors import Density, Prior, Surroundings
-from skvae.regularizers import Aggregate, Regularizer
-from skvae.tables import Batch
-
-
-class Architecture(NamedTuple):
-    """What a model is made of, and all that fixes the shapes of its parameters."""
-
-    n_features: int
-    n_components: int
-    hidden_layer_sizes: tuple[int, ...]
-    activation: str
-    encoder: ModuleFactory | None
-    decoder: ModuleFactory | None
-    likelihood: Likelihood
-    prior: Prior
-    posterior: Posterior
-    objective: Objective
-    regularizer: Regularizer | None
-    linear_path: bool = True
-
-    def check(self) -> None:
-        """Raise ValueError if a component's parameter is outside its domain, or two disagree."""
-        self.posterior.check()
-        self.prior.check(self.posterior)
-        self.objective.check()
-        if self.regularizer is not None:
-            self.regularizer.check(self.posterior)
-        if not (self.posterior.has_density or self.objective.takes_points):
-            raise ValueError(
-                f"{shown(self.objective)} needs a posterior with a density. Got "
-                f"{shown(self.posterior)}. Use objective='elbo', or posterior='diagonal_normal'."
-            )
-
-    @property
-    def parameter_shapes(self) -> list[list[Shape]]:
-        """Shapes of what likelihood, posterior and prior train in addition to the networks."""
-        d, k = self.n_features, self.n_components
-        return [
-            self.likelihood.parameter_shapes(d),
-            self.posterior.parameter_shapes(k),
-            self.prior.parameter_shapes(k, d),
-        ]
-
-    @property
-    def width(self) -> int:
-        """Width of the widest array that is made for a row, or for one draw of it."""
-        of_prior = (shape[0] for shape in self.prior.parameter_shapes(self.n_components, 1))
-        n_raw = self.posterior.n_raw(self.n_components)
-        return max(self.n_features, n_raw, *self.hidden_layer_sizes, *of_prior, 256)
-
+from skvae.objectives import Draws
+from skvae.priors import Density, Surroundings
+from skvae.regularizers import Aggregate
+from skvae.tables import Batch, View
 
 # Names and shapes of parameters and buffers.
 Layout = list[tuple[str, list[int]]]
@@ -153,13 +104,13 @@ class Model:
         values: Tensor | None = None,
         layout: Layout | None = None,
     ) -> None:
-        d, k = architecture.n_features, architecture.n_components
+        k, self.width = architecture.n_components, architecture.raw_width
         hidden = architecture.hidden_layer_sizes
         self.architecture, self.n_components = architecture, k
         self.likelihood = architecture.likelihood
         self.posterior, self.prior = architecture.posterior, architecture.prior
         self.objective, self.regularizer = architecture.objective, architecture.regularizer
-        n_raw_z, n_raw_x = self.posterior.n_raw(k), self.likelihood.n_raw(d)
+        n_raw_z, n_raw_x = self.posterior.n_raw(k), sum(self.width)
 
         def network(
             name: str,
@@ -174,8 +125,12 @@ class Model:
                 return ModuleNetwork(*shape, factory, generator, name)
             return DenseNetwork(*shape, sizes, architecture.activation, input_gradient)
 
-        self.encoder = network("encoder", architecture.encoder, (d, n_raw_z, k), hidden, False)
-        self.decoder = network("decoder", architecture.decoder, (k, n_raw_x, d), hidden[::-1], True)
+        self.encoder = network(
+            "encoder", architecture.encoder, (architecture.n_inputs, n_raw_z, k), hidden, False
+        )
+        self.decoder = network(
+            "decoder", architecture.decoder, (k, n_raw_x, self.width.location), hidden[::-1], True
+        )
         self.shared, self.of_posterior, self.of_prior = map(Shared, architecture.parameter_shapes)
         if layout is not None:
             check_layout(self.layout, layout)
@@ -194,6 +149,12 @@ class Model:
         values = self.flat.values
         twin.flat = bind(twin._blocks, values.dtype, values.device, values)
         return twin
+
+    def see(self, view: View) -> None:
+        """Give the encoder the constants of its inputs."""
+        like = self.flat.values
+        for name, value in (("shift", view.input_shift), ("scale", view.input_scale)):
+            setattr(self.encoder, name, None if value is None else torch.tensor(value).to(like))
 
     @property
     def networks(self) -> tuple[Network, Network]:
@@ -258,7 +219,7 @@ class Model:
         return self.posterior.mean(raw, self.n_components, self.of_posterior.params)
 
     def encode(self, inputs: Tensor) -> Any:
-        """Posterior of rows in working units, shape (rows, n_features)."""
+        """Posterior of rows, given their inputs of shape (rows, n_inputs)."""
         return self.read_posterior(self.encoder.evaluate(inputs))
 
     def prior_density(self) -> Density:
@@ -266,15 +227,26 @@ class Model:
         surroundings = Surroundings(self.n_components, self.flat.values, self.encode)
         return self.prior.density(self.of_prior.params, surroundings)
 
+    def mean(self, raw: Tensor) -> Tensor:
+        """E[u|z], given the raw likelihood."""
+        return self.likelihood.mean(raw, self.shared.params)
+
     def decode(self, z: Tensor) -> Tensor:
         """Raw likelihood of latents (..., n_components), shape (..., n_raw)."""
         raw = self.decoder.evaluate(z.reshape(-1, self.n_components))
         return raw.view(*z.shape[:-1], -1)
 
     def log_likelihood(self, z: Tensor, batch: Batch) -> Tensor:
-        """Log p(x|z) in working units for z (draws, rows, n_components), shape (draws, rows)."""
-        raw = self.decode(z)
+        """Log p(x|z) of the targets, less the likelihood's constant, shape (draws, rows)."""
+        raw = self.located(self.decode(z), batch)
         return self.likelihood.log_prob(raw, batch.target, batch.observed, self.shared.params)
+
+    def located(self, raw: Tensor, batch: Batch) -> Tensor:
+        """Raw likelihood with the rows' own offset in its location."""
+        if batch.offset is None:
+            return raw
+        location, extra = raw.split(tuple(self.width), -1)
+        return torch.cat([location + batch.offset, extra], -1)
 
     def draws(self, batch: Batch, eps: Tensor) -> Draws:
         """Pass rows through the model.
@@ -303,14 +275,19 @@ class Model:
             generator,
             batch.inputs,
             encode=lambda inputs: self.encode(inputs).mean,
-            decode=lambda z: self.likelihood.mean(self.decode(z)),
+            decode=lambda z: self.mean(self.decode(z)),
         )
         return self.regularizer.penalty(latents)
 
     def log_weights(self, batch: Batch, eps: Tensor) -> Tensor:
-        """Log p(x, z) - log q(z|x) in working units, shape (draws, rows)."""
+        """Log p(x, z) - log q(z|x) of the targets, with their constant, shape (draws, rows)."""
         draws = self.draws(batch, eps)
-        return draws.log_p + draws.prior.log_prob(draws.z) - draws.q.log_prob(draws.z)
+        log_p = draws.log_p + self.constant(batch)
+        return log_p + draws.prior.log_prob(draws.z) - draws.q.log_prob(draws.z)
+
+    def constant(self, batch: Batch) -> Any:
+        """What no parameter moves of each row's log p(x|z): shape (rows,), or the number 0."""
+        return log_constant(self.likelihood, batch.target, batch.observed)
 
     def log_evidence(self, batch: Batch, eps: Tensor) -> Tensor:
         """Importance-weighted log p(x) (Burda et al. 2015, eq. 8) in working units, (rows,).

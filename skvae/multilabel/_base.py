@@ -19,8 +19,8 @@ from skvae._core.checks import check_sizes, shown
 from skvae._core.process import isolated
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
 from skvae._sklearn.rows import check_rows, on_arrays
-from skvae.fitting._fit import explain_split
-from skvae.inference._fitted import BLOCK_CELLS, TORCH_DTYPES, Rowwise
+from skvae.fitting import explain_split
+from skvae.inference import BLOCK_CELLS, TORCH_DTYPES, Rowwise
 from skvae.multilabel import _fit as _canonical
 from skvae.multilabel._fit import Fit, Objective, Plan
 from skvae.multilabel._labels import Labels, check_target, read_label_sets, read_labels
@@ -86,7 +86,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 f"pair_weight={self.pair_weight!r}. Set both above 0, or direct_weight."
             )
         return Plan(
-            schedule=training.Schedule(
+            schedule=training.Budget(
                 max_iter=self.max_iter,
                 learning_rate_init=self.learning_rate_init,
                 tol=self.tol,
@@ -189,7 +189,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         results = Rowwise(X.shape[0])
         for start in range(0, X.shape[0], step):
             block = X[start : start + step]
-            code = model.encoder.evaluate_rows(block, units.mean, units.scale)
+            code = model.encoder.evaluate_rows(block, units.view.shift, units.view.scale)
             if code is None:
                 rows = make_rows(model, block, None, units)
                 output = model.encoder.evaluate(rows.part(slice(None)).inputs)

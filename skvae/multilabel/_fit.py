@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from skvae._core.arrays import as_tensor
-from skvae.fitting._fit import split
+from skvae.fitting import split
 from skvae.multilabel._labels import Labels, f1_scores, tune_threshold
 from skvae.multilabel._model import (
     Architecture,
@@ -27,8 +28,8 @@ from skvae.multilabel._terms import correlation_term, pair_term
 from skvae.tables import Rows, pick
 from skvae.training import (
     Adam,
+    Budget,
     Outcome,
-    Schedule,
     limit_threads,
     resolve_device,
     train,
@@ -67,7 +68,7 @@ class Objective(NamedTuple):
 class Plan(NamedTuple):
     """What the estimator's parameters say about training."""
 
-    schedule: Schedule
+    schedule: Budget
     objective: Objective
     batch_size: int | str
     device: str
@@ -419,13 +420,14 @@ def fit_model(
             threshold = threshold if tuned is None else folds.threshold(tuned)
             if len(parts) == 1:
                 return finish(folds.trainers[0], labels, units, first, threshold)
-            schedule = schedule._replace(n_epochs=max(first.best_epoch, 1))
+            schedule = replace(schedule, n_epochs=max(first.best_epoch, 1))
         trainer, units = builder.trainer(None)
         outcome = run(trainer, [trainer.model.flat.values], None, schedule, plan)
         if outcome.interrupted and not outcome.best_epoch:
             raise KeyboardInterrupt
     if first is not None:
-        outcome = outcome._replace(
+        outcome = replace(
+            outcome,
             scores=first.scores,
             still_rising=first.still_rising,
         )
@@ -447,7 +449,7 @@ def run(
     trainer: Trainer | Folds,
     state: list[Tensor],
     evaluate: Callable[[], float] | None,
-    schedule: Schedule,
+    schedule: Budget,
     plan: Plan,
 ) -> Outcome:
     """Train, and leave the best epoch's parameters in place."""

@@ -18,7 +18,7 @@ from skvae._core.arrays import as_tensor
 from skvae._core.flat import bind
 from skvae.multilabel._labels import Labels, prevalence
 from skvae.nn import DenseNetwork, draw_glorot
-from skvae.tables import Rows, weighted_moments
+from skvae.tables import Rows, View, weighted_moments
 
 # Smallest standard deviation that a label is divided by: that of a prevalence of about 1 in 400.
 _LABEL_FLOOR = 0.05
@@ -48,6 +48,16 @@ class Units(NamedTuple):
     input_scale: np.ndarray
     prevalence: np.ndarray
     label_scale: np.ndarray
+
+    @property
+    def view(self) -> View:
+        """How rows become inputs: centred, over one scalar."""
+        return View(
+            mean=self.mean,
+            total_variance=0.0,
+            shift=self.mean,
+            scale=np.full_like(self.mean, self.scale),
+        )
 
 
 class Model:
@@ -168,4 +178,4 @@ def take_units(X: Any, labels: Labels, weight: np.ndarray | None) -> Units:
 def make_rows(model: Model, X: Any, weight: np.ndarray | None, units: Units) -> Rows:
     """Rows of X, centred, as ``model`` takes them."""
     values = model.flat.values
-    return Rows(X, weight, units.mean, units.scale, values.dtype, values.device)
+    return Rows(X, weight, units.view, values.dtype, values.device)

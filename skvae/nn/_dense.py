@@ -173,7 +173,7 @@ class DenseNetwork(Network):
         elif x is not out:
             out[...] = x
 
-    def evaluate_rows(self, X: Any, shift: np.ndarray, scale: float) -> np.ndarray | None:
+    def evaluate_rows(self, X: Any, shift: np.ndarray, scale: np.ndarray) -> np.ndarray | None:
         """Map rows (x - shift) / scale, given as X, dense or sparse, with no copy of X.
 
         All constants go into one product: with m the mean and c the network's own scale, c (x - m)
@@ -181,7 +181,7 @@ class DenseNetwork(Network):
         it would not pay, because there are fewer rows than the weights have, or if the difference
         of two large products would lose digits.
         """
-        if X.shape[0] < _FEW_ROWS or np.abs(shift).max() > _FAR * scale:
+        if X.shape[0] < _FEW_ROWS or (np.abs(shift) > _FAR * scale).any():
             return None
         *hidden, output = self.arrays
         d = self.n_in
@@ -189,7 +189,7 @@ class DenseNetwork(Network):
         first = np.concatenate([block[:, :d] for block in readers if len(block)])
         if self.scale is not None:
             first *= self.scale.numpy()
-        first /= first.dtype.type(scale)
+        first /= scale.astype(first.dtype)
         mean = shift if self.shift is None else shift + self.shift.numpy() * scale
         with np.errstate(all="ignore"):
             y = X @ first.T

@@ -103,7 +103,7 @@ class Network:
         with np.errstate(all="ignore"):
             return as_tensor(self.vjp(x.numpy())[0])
 
-    def evaluate_rows(self, X: Any, shift: np.ndarray, scale: float) -> np.ndarray | None:
+    def evaluate_rows(self, X: Any, shift: np.ndarray, scale: np.ndarray) -> np.ndarray | None:
         """Map rows (x - shift) / scale, given as X; None if converting them first is better."""
         return None
 

@@ -18,7 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae.model._model import Model
+from skvae.model import Architecture, Model
+from skvae.starts._base import Start
+from skvae.starts._prepared import Prepared
+from skvae.starts._random import Random
 from skvae.tables import Batch, Rows
 
 # The set-up of the paper's supplement and published program.
@@ -125,39 +128,6 @@ def _shares(batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
-def write_rbm_start(model: Model, rows: Rows, seed: int) -> None:
-    """Train the stack on training rows and write it into the model.
-
-    Raises
-    ------
-    ValueError
-        If the model cannot hold what the stack computes.
-    """
-    architecture = model.architecture
-    sizes = architecture.hidden_layer_sizes
-    dense = all(network.is_written for network in model.networks)
-    unsuited = {
-        "activation='logistic'": architecture.activation == "logistic",
-        "likelihood='bernoulli'": architecture.likelihood.of_probabilities,
-        "hidden_layer_sizes of at least one layer": bool(sizes),
-        "encoder=None and decoder=None": dense,
-    }
-    for remedy, suited in unsuited.items():
-        if not suited:
-            raise ValueError(
-                f"init='rbm' unrolls Boltzmann machines of units between 0 and 1, which needs "
-                f"{remedy}. Set it, or choose init='pca'."
-            )
-    generator = torch.Generator().manual_seed(seed)
-    widths = [architecture.n_features, *sizes, architecture.n_components]
-    machines: list[Machine] = []
-    for k, (below, above) in enumerate(itertools.pairwise(widths)):
-        linear = k == len(sizes)
-        machines.append(train_machine(machines, below, above, linear, rows, generator))
-    unroll(model, machines)
-
-
-@torch.no_grad()
 def unroll(model: Model, machines: Sequence[Machine]) -> None:
     """Write the stack into the networks, which have no linear paths."""
     encoder, decoder = model.encoder, model.decoder
@@ -171,3 +141,37 @@ def unroll(model: Model, machines: Sequence[Machine]) -> None:
         for (weight, bias), (own, _), own_bias in zip(layers, network.weights, biases, strict=True):
             own.copy_(weight)
             own_bias.copy_(bias)
+
+
+class BoltzmannMachines(Start):
+    """Restricted Boltzmann machines, one per layer, unrolled: Hinton and Salakhutdinov (2006)."""
+
+    linear_path = False
+
+    def check(self, architecture: Architecture) -> None:
+        """Raise ValueError if the networks cannot hold what the stack computes."""
+        unsuited = {
+            "activation='logistic'": architecture.activation == "logistic",
+            "likelihood='bernoulli'": architecture.likelihood.of_probabilities,
+            "hidden_layer_sizes of at least one layer": bool(architecture.hidden_layer_sizes),
+            "encoder=None and decoder=None": not (architecture.encoder or architecture.decoder),
+        }
+        for remedy, suited in unsuited.items():
+            if not suited:
+                raise ValueError(
+                    f"init='rbm' unrolls Boltzmann machines of units between 0 and 1, which needs "
+                    f"{remedy}. Set it, or choose init='pca'."
+                )
+
+    def write(self, model: Model, prepared: Prepared, rows: Rows, seed: int) -> None:
+        """Train the stack on the rows and write it into the model."""
+        Random().write(model, prepared, rows, seed)
+        architecture, generator = model.architecture, torch.Generator().manual_seed(seed)
+        sizes = architecture.hidden_layer_sizes
+        widths = [architecture.n_inputs, *sizes, architecture.n_components]
+        machines: list[Machine] = []
+        with torch.no_grad():
+            for k, (below, above) in enumerate(itertools.pairwise(widths)):
+                linear = k == len(sizes)
+                machines.append(train_machine(machines, below, above, linear, rows, generator))
+        unroll(model, machines)

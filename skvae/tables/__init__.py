@@ -1,5 +1,26 @@
-"""Tables: how rows of X become what a step sees."""
+"""Tables: how rows of X become what a step sees, and come back."""
 
-from skvae.tables._rows import Batch, Moments, Rows, blocks, pick, shuffled, weighted_moments
+from skvae.tables._blocks import (
+    ColumnRanges,
+    Moments,
+    blocks,
+    column_ranges,
+    pick,
+    weighted_moments,
+)
+from skvae.tables._rows import Batch, Rows, shuffled
+from skvae.tables._view import View, shown
 
-__all__ = ["Batch", "Moments", "Rows", "blocks", "pick", "shuffled", "weighted_moments"]
+__all__ = [
+    "Batch",
+    "ColumnRanges",
+    "Moments",
+    "Rows",
+    "View",
+    "blocks",
+    "column_ranges",
+    "pick",
+    "shown",
+    "shuffled",
+    "weighted_moments",
+]

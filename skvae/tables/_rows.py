@@ -1,20 +1,19 @@
-"""The rows of X as training sees them: moments, blocks, and batches made dense one at a time."""
+"""The rows of X as training sees them: batches, made dense one at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.utils.sparsefuncs import mean_variance_axis
 from torch import Tensor
 
 from skvae._core.arrays import as_tensor
-
-# Cells of a block: 8 MiB of float64.
-_BLOCK_CELLS = 2**20
+from skvae.tables._blocks import BLOCK_CELLS
+from skvae.tables._view import View
 
 # A table of more cells is not converted whole: 256 MiB of float32.
 _RESIDENT_CELLS = 2**26
@@ -24,126 +23,46 @@ _RESIDENT_CELLS = 2**26
 _SHUFFLED_CELLS = 2**23
 _SHUFFLED_RUNS = 64
 
-# Below, squares lose digits to underflow.
-_LEAST_VARIANCE = 1e-300
-
 # Cells that a core's cache holds: 512 KiB of float64.
 _CACHED_CELLS = 2**16
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
     """What one step sees.
 
     Attributes
     ----------
-    inputs : Tensor of shape (rows, n_features)
+    inputs : Tensor of shape (rows, n_inputs)
         What feeds the encoder, in working units.
-    target : Tensor of shape (rows, n_features)
-        What the likelihood is asked about; it differs from ``inputs`` under noise or gaps.
-    observed : Tensor of shape (rows, n_features) or None
+    target : Tensor of shape (rows, n_targets)
+        What the likelihood is asked about; it differs from ``inputs`` under noise, gaps or a link.
+    observed : Tensor of shape (rows, n_targets) or None
         1 where the target counts, 0 where it is missing; None where all count.
     weight : Tensor of shape (rows,) or None
         Row weights of mean 1 over the training rows; None where all are 1.
+    offset : Tensor of shape (rows, 1) or (rows, location) or None
+        The rows' own part of the decoder's location, as the log of a library size.
     """
 
     inputs: Tensor
     target: Tensor
     observed: Tensor | None = None
     weight: Tensor | None = None
+    offset: Tensor | None = None
 
     def part(self, rows: slice) -> Batch:
         """Rows that lie side by side."""
         inputs = self.inputs[rows]
+        own = (self.observed, self.weight, self.offset)
+        observed, weight, offset = (None if tensor is None else tensor[rows] for tensor in own)
         return Batch(
-            inputs,
-            inputs if self.target is self.inputs else self.target[rows],
-            None if self.observed is None else self.observed[rows],
-            None if self.weight is None else self.weight[rows],
+            inputs=inputs,
+            target=inputs if self.target is self.inputs else self.target[rows],
+            observed=observed,
+            weight=weight,
+            offset=offset,
         )
-
-
-class Moments(NamedTuple):
-    """Weighted mean and (population) variance of each feature, and the weights' total."""
-
-    mean: np.ndarray
-    variance: np.ndarray
-    total_weight: float
-
-
-def blocks(X: Any, width: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield ``X`` as dense float64 blocks of rows, each with its slice.
-
-    ``width`` is the widest array that the caller makes a row of; by default X's own.
-    """
-    step = max(1, _BLOCK_CELLS // max(X.shape[1], width or 1))
-    for start in range(0, X.shape[0], step):
-        rows = slice(start, start + step)
-        block = X[rows].toarray() if sparse.issparse(X) else X[rows]
-        yield rows, np.asarray(block, dtype=np.float64)
-
-
-def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
-    """Mean and variance of each feature; a variance within rounding of zero is zero.
-
-    Raises
-    ------
-    ValueError
-        If the square of the spread of X is beyond float64, or below.
-    """
-    n_samples = X.shape[0]
-    total = float(n_samples if weight is None else weight.sum())
-    with np.errstate(over="ignore", invalid="ignore"):
-        if sparse.issparse(X):
-            mean, variance = mean_variance_axis(X.astype(np.float64), axis=0, weights=weight)
-        else:
-            ones = np.ones(n_samples) if weight is None else weight
-            mean = sum(ones[rows] @ block for rows, block in blocks(X)) / total
-            variance = sum(ones[rows] @ (block - mean) ** 2 for rows, block in blocks(X)) / total
-    if not np.isfinite(variance.sum()):
-        raise ValueError(
-            f"X spreads beyond what float64 can square: feature "
-            f"{int(np.argmin(np.isfinite(variance)))} has a variance that is not finite. "
-            f"Divide X by a constant, or scale it with StandardScaler."
-        )
-    if variance.max() < _LEAST_VARIANCE and _varies(X):
-        raise ValueError(
-            f"X spreads by less than float64 can square: the largest variance of a feature is "
-            f"{variance.max():g}. Multiply X by a constant, or scale it with StandardScaler."
-        )
-    eps = np.finfo(np.float64).eps
-    rounding = n_samples * eps * variance + (n_samples * mean * eps) ** 2
-    return Moments(mean, np.where(variance <= rounding, 0.0, variance), total)
-
-
-def _varies(X: Any) -> bool:
-    """Say whether any two rows differ."""
-    first = next(blocks(X))[1][0]
-    return any((block != first).any() for _, block in blocks(X))
-
-
-class Picked:
-    """Rows of a dense X at ``index``, gathered only where they are read.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        It may lie in a memory map.
-    index : ndarray of int
-        Rows of X.
-    """
-
-    def __init__(self, X: np.ndarray, index: np.ndarray) -> None:
-        self.X, self.index = X, index
-        self.shape = (len(index), X.shape[1])
-        self.dtype = X.dtype
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        return self.X[self.index[rows]]
-
-
-def pick(X: Any, index: np.ndarray) -> Any:
-    """Rows of X at ``index``: those of a dense X stay where they lie."""
-    return X[index] if sparse.issparse(X) else Picked(X, index)
 
 
 def shuffled(n_samples: int, n_features: int, generator: torch.Generator) -> Tensor:
@@ -172,7 +91,7 @@ def _fits(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> b
 
 
 class Rows:
-    """Rows of X in working units, handed out as batches.
+    """Rows of X as a view shows them, handed out as batches.
 
     A dense X is converted once if it is small. A large one and a sparse one stay as they are, and
     each batch is converted alone.
@@ -183,10 +102,8 @@ class Rows:
         The rows, in X's units.
     weight : ndarray of shape (n_samples,) or None
         Row weights.
-    shift : ndarray of shape (n_features,)
-        Shift of the working units.
-    scale : float
-        Scale of the working units.
+    view : View
+        What targets and inputs are.
     dtype : torch.dtype
         Type of the batches.
     device : torch.device
@@ -203,62 +120,89 @@ class Rows:
         self,
         X: Any,
         weight: np.ndarray | None,
-        shift: np.ndarray,
-        scale: float,
+        view: View,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
         self.n_samples, self.n_features = X.shape
-        self.shift, self.scale = shift, scale
-        self.dtype, self.device = dtype, device
+        self.view, self.dtype, self.device = view, dtype, device
+        self.kind = torch.empty(0, dtype=dtype).numpy().dtype
         self.count = float(self.n_samples)
         self.weight: Tensor | None = None
         if weight is not None:
             self.count = max(self.count, float(weight.sum()))
-            self.weight = as_tensor(weight / weight.mean()).to(device, dtype)
-        # One of the two: all rows in working units, or where to read them.
-        self.resident: Tensor | None = None
+            self.weight = torch.as_tensor(weight / weight.mean()).to(device, dtype)
+        # One of the two: targets and inputs of all rows, or where to read them.
+        self.resident: tuple[Tensor, Tensor] | None = None
         self.source = X
         if not sparse.issparse(X) and _fits(X.shape, dtype, device):
-            self.resident = self._working(X).to(device)
+            self.resident = self._on_device(X)
             self.source = None
-        on_cpu = self.resident is not None and self.resident.device.type == "cpu"
-        self.array = self.resident.numpy() if on_cpu else None  # type: ignore[union-attr]
+        self.arrays: tuple[np.ndarray, np.ndarray] | None = None
+        if self.resident is not None and device.type == "cpu":
+            targets = self.resident[0].numpy()
+            same = self.resident[1] is self.resident[0]
+            self.arrays = targets, targets if same else self.resident[1].numpy()
 
-    def _working(self, X: Any) -> Tensor:
-        """Rows in working units, by float64 in pieces that a cache holds; X itself where it can."""
-        kind = torch.empty(0, dtype=self.dtype).numpy().dtype
+    def _on_device(self, X: Any, pinned: bool = False) -> tuple[Tensor, Tensor]:
+        """Targets and inputs of rows; they are one tensor where they are the same."""
+
+        def moved(array: np.ndarray) -> Tensor:
+            tensor = as_tensor(array)
+            if pinned:  # from pinned memory a copy runs beside the step
+                return tensor.pin_memory().to(self.device, non_blocking=True)
+            return tensor.to(self.device)
+
         if sparse.issparse(X):
             X = X.toarray()
-        if self.scale == 1.0 and not self.shift.any() and X.dtype == kind:
-            return as_tensor(np.ascontiguousarray(X[:]))
-        values = np.empty(X.shape, kind)
+        targets = moved(self._targets(X))
+        if self.view.link == "identity":
+            return targets, targets
+        return targets, moved(self.view.inputs(np.asarray(X[:])).astype(self.kind))
+
+    def _targets(self, X: Any) -> np.ndarray:
+        """Targets, by float64 in pieces that a cache holds; X itself where it can be."""
+        view = self.view
+        if view.is_plain and X.dtype == self.kind:
+            return np.ascontiguousarray(X[:])
+        values = np.empty(X.shape, self.kind)
         step = max(1, _CACHED_CELLS // X.shape[1])
         with np.errstate(over="ignore"):  # the steps that see an infinite cell are skipped
             for start in range(0, len(values), step):
-                piece = X[start : start + step] - self.shift
-                values[start : start + step] = np.divide(piece, self.scale, out=piece)
-        return as_tensor(values)
+                piece = X[start : start + step] - view.shift
+                values[start : start + step] = np.divide(piece, view.scale, out=piece)
+        return values
 
     def part(self, rows: slice) -> Batch:
         """Rows that lie side by side, without a copy where they are resident."""
-        u = self.resident
-        u = u[rows] if u is not None else self._working(self.source[rows]).to(self.device)
-        return Batch(u, u, None, None if self.weight is None else self.weight[rows])
+        if self.resident is None:
+            target, inputs = self._on_device(self.source[rows])
+        else:
+            target, inputs = self._both(lambda tensor: tensor[rows], self.resident)
+        weight = None if self.weight is None else self.weight[rows]
+        return Batch(inputs=inputs, target=target, weight=weight)
 
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
-        if self.array is not None:
-            u = as_tensor(self.array.take(index.numpy(), 0))
+        if self.arrays is not None:
+            rows = index.numpy()
+            target, inputs = self._both(
+                lambda array: torch.from_numpy(array.take(rows, 0)), self.arrays
+            )
         elif self.resident is not None:
-            u = self.resident.index_select(0, index.to(self.device))
+            there = index.to(self.device)
+            target, inputs = self._both(lambda tensor: tensor.index_select(0, there), self.resident)
         else:
-            u = self._working(self.source[index.cpu().numpy()])
-            if self.device.type == "cuda":  # from pinned memory a copy runs beside the step
-                u = u.pin_memory()
-            u = u.to(self.device, non_blocking=True)
+            pinned = self.device.type == "cuda"
+            target, inputs = self._on_device(self.source[index.cpu().numpy()], pinned)
         weight = None if self.weight is None else self.weight[index.to(self.device)]
-        return Batch(u, u, None, weight)
+        return Batch(inputs=inputs, target=target, weight=weight)
+
+    @staticmethod
+    def _both(read: Callable[[Any], Tensor], pair: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
+        """Read targets and inputs, once where they are the same."""
+        target = read(pair[0])
+        return target, target if pair[1] is pair[0] else read(pair[1])
 
     def draw(self, n_rows: int, generator: torch.Generator) -> Tensor:
         """Draw rows, each once before any is drawn again, shape (n_rows, n_features)."""
@@ -279,7 +223,7 @@ class Rows:
 
     def all(self) -> Iterator[tuple[slice, Batch]]:
         """Yield every row in order, in blocks of bounded memory."""
-        step = max(1, _BLOCK_CELLS // self.n_features)
+        step = max(1, BLOCK_CELLS // self.n_features)
         for start in range(0, self.n_samples, step):
             rows = slice(start, min(start + step, self.n_samples))
             yield rows, self.part(rows)

@@ -7,15 +7,15 @@ from skvae.training._device import (
     limit_threads,
     resolve_device,
 )
-from skvae.training._loop import DivergenceError, Outcome, Schedule, train
+from skvae.training._loop import Budget, DivergenceError, Outcome, train
 from skvae.training._replay import Replayed
 
 __all__ = [
     "Adam",
+    "Budget",
     "DivergenceError",
     "Outcome",
     "Replayed",
-    "Schedule",
     "available_devices",
     "count_parts",
     "limit_threads",

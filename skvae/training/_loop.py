@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +16,8 @@ class DivergenceError(ValueError):
     """No step of an epoch had a finite gradient."""
 
 
-class Schedule(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Budget:
     """How long to train and how fast.
 
     Attributes
@@ -56,7 +58,8 @@ class Optimizer(Protocol):
         """Number of steps skipped so far, of shape ()."""
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
     """What training came to; the model holds the best epoch's parameters.
 
     Attributes
@@ -88,7 +91,7 @@ def train(
     evaluate: Callable[[], float] | None,
     state: list[Tensor],
     adam: Optimizer,
-    schedule: Schedule,
+    budget: Budget,
     n_steps: int,
     report: Callable[[int, float, float | None], None],
 ) -> Outcome:
@@ -107,7 +110,7 @@ def train(
         All tensors that training changes.
     adam : Optimizer
         The optimiser, for the steps that it skipped.
-    schedule : Schedule
+    budget : Budget
         How long and how fast.
     n_steps : int
         Steps in an epoch.
@@ -129,20 +132,20 @@ def train(
     epochs: list[tuple[list[float], float | None]] = []
     interrupted = False
     try:
-        for epoch in range(1, (schedule.n_epochs or schedule.max_iter) + 1):
-            terms = _run_epoch(take_epoch, adam, schedule, n_steps, epoch)
+        for epoch in range(1, (budget.n_epochs or budget.max_iter) + 1):
+            terms = _run_epoch(take_epoch, adam, budget, n_steps, epoch)
             score = None if evaluate is None else evaluate()
             # Whole epochs count: an interrupt finds each here with its value, or not at all.
             epochs.append((terms, score))
             if score is None:
                 best = _Kept(epoch, best.score, [t.clone() for t in state])
-            elif schedule.n_before + epoch >= schedule.n_passed_over:
+            elif budget.n_before + epoch >= budget.n_passed_over:
                 if score > best.score:
                     best = _Kept(epoch, score, [t.clone() for t in state])
-                stale = 0 if best.score > reference + schedule.tol else stale + 1
+                stale = 0 if best.score > reference + budget.tol else stale + 1
                 reference = best.score if stale == 0 else reference
             report(epoch, terms[0], score)
-            if stale >= schedule.n_iter_no_change:
+            if stale >= budget.n_iter_no_change:
                 break
     except KeyboardInterrupt:
         interrupted = True
@@ -154,7 +157,7 @@ def train(
         best_epoch=best.epoch,
         n_skipped=int(adam.n_skipped.item()),
         interrupted=interrupted,
-        still_rising=evaluate is not None and len(epochs) == schedule.max_iter and stale == 0,
+        still_rising=evaluate is not None and len(epochs) == budget.max_iter and stale == 0,
     )
 
 
@@ -169,22 +172,22 @@ class _Kept(NamedTuple):
 def _run_epoch(
     take_epoch: Callable[[int, Callable[[int], float]], Iterable[Any]],
     adam: Optimizer,
-    schedule: Schedule,
+    budget: Budget,
     n_steps: int,
     epoch: int,
 ) -> list[float]:
     def rate(k: int) -> float:
-        progress = (epoch - 1 + k / n_steps) / schedule.max_iter * schedule.annealed
-        return schedule.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
+        progress = (epoch - 1 + k / n_steps) / budget.max_iter * budget.annealed
+        return budget.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
 
     skipped = adam.n_skipped.clone()
-    steps: list[Any] = list(take_epoch(schedule.n_before + epoch - 1, rate))
+    steps: list[Any] = list(take_epoch(budget.n_before + epoch - 1, rate))
     n_finite = n_steps - int((adam.n_skipped - skipped).item())
     if n_finite == 0:
         raise DivergenceError(
             f"Training diverged: in epoch {epoch} none of {n_steps} steps had a finite gradient. "
             f"Scale X (StandardScaler), or lower learning_rate_init "
-            f"(now {schedule.learning_rate_init:g})."
+            f"(now {budget.learning_rate_init:g})."
         )
     if isinstance(steps[0], Tensor):  # read back once an epoch
         steps = torch.stack(steps).tolist()

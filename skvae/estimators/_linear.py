@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy import linalg
 from sklearn.utils.validation import check_is_fitted
 
-from skvae.inference._report import LatentReport, noise_along
+from skvae.inference import Fitted, noise_along
 
 
 class LinearModel:
     """PCA's attributes, and what PCA computes from them."""
 
-    _architecture: dict[str, Any]
+    _fitted: Fitted
     components_: np.ndarray
     explained_variance_: np.ndarray
     noise_variance_: float | np.ndarray
@@ -22,25 +20,25 @@ class LinearModel:
     n_features_in_: int
     n_samples_: int
 
-    def _publish_linear(
-        self, report: LatentReport, mean: np.ndarray, total_variance: float, dtype: np.dtype
-    ) -> None:
+    def _publish_linear(self, dtype: np.dtype) -> None:
         """Set PCA's attributes, in the type of X as PCA does."""
-        variance = report.explained_variance
+        report, view = self._fitted.report, self._fitted.view
+        variance, total = report.explained_variance, view.total_variance
         published = {
-            "mean_": mean,
+            "mean_": view.mean,
             "components_": report.components,
             "explained_variance_": variance,
-            "explained_variance_ratio_": variance / (total_variance if total_variance > 0 else 1.0),
+            "explained_variance_ratio_": variance / (total if total > 0 else 1.0),
             "singular_values_": np.sqrt((self.n_samples_ - 1) * variance),
             "noise_variance_": report.noise_variance,
             "kl_per_component_": report.kl,
         }
         with np.errstate(over="ignore"):  # a variance beyond float32 is infinite in it
             for name, value in published.items():
-                self.__dict__.pop(name, None)
                 if value is not None:
                     setattr(self, name, value.astype(dtype))
+                elif hasattr(self, name):
+                    delattr(self, name)
         if report.noise_variance.size == 1:
             self.noise_variance_ = float(report.noise_variance[0])
 
@@ -110,7 +108,8 @@ class LinearModel:
         d = self.n_features_in_
         components = self.components_.astype(np.float64)
         noise = np.resize(np.asarray(self.noise_variance_, dtype=np.float64), d)
-        likelihood, posterior = self._architecture["likelihood"], self._architecture["posterior"]
+        architecture = self._fitted.architecture
+        likelihood, posterior = architecture.likelihood, architecture.posterior
         if not posterior.has_density and likelihood.parameter_shapes(d):
             # A noise that is trained around points is their mean squared error over all features.
             # PCA divides the same sum by the number of directions that the components leave.

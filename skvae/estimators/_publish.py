@@ -1,0 +1,111 @@
+"""From a fit to what an estimator keeps and shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from skvae.fitting import TERMS, Fit
+from skvae.inference import Fitted, latent_moments, latent_report, pool, report_rows
+from skvae.schedules import Schedule
+from skvae.tables import Rows
+
+# Passes of a stream whose history is kept.
+_KEPT_PASSES = 1000
+
+
+def read_fit(
+    fit: Fit,
+    X: Any,
+    weight: np.ndarray | None,
+    beta: Schedule,
+    seed: int,
+    *,
+    keep: bool,
+    past: Fitted | None = None,
+) -> Fitted:
+    """Read all that is to be kept off a trained model.
+
+    Parameters
+    ----------
+    fit : Fit
+        The trained model.
+    X, weight : ndarray or CSR matrix, ndarray or None
+        Its training rows.
+    beta : Schedule
+        As training left it.
+    seed : int
+        Of the draws that all rows share.
+    keep : bool
+        Whether the optimiser's state can be used later.
+    past : Fitted, optional
+        What a stream had come to before.
+    """
+    model = fit.model
+
+    def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+        return {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
+
+    state: dict[str, Any] = {
+        "architecture": model.architecture,
+        "view": fit.view,
+        "parameters": model.flat.values.detach().cpu().numpy().copy(),
+        "buffers": arrays(model.buffers),
+        "layout": model.layout,
+        "optimizer": arrays(fit.adam.state) if keep else {},
+        "beta": beta,
+        "n_epochs": len(fit.outcome.terms) + (0 if past is None else past.n_epochs),
+        "seed": seed,
+        "dtype": X.dtype.name,
+    }
+    has_density = model.architecture.posterior.has_density
+    double = model_of(state)
+    index = report_rows(*X.shape)
+    weight = None if weight is None else weight[index]
+    rows = Rows(X[index], weight, fit.view, torch.float64, torch.device("cpu"))
+    moments = latent_moments(double, rows.part(slice(None)), fit.view.scale)
+    if past is not None:
+        moments = pool(dict(past.moments), moments)
+    return Fitted(**state, moments=moments, report=latent_report(moments, has_density))
+
+
+def model_of(state: dict[str, Any]) -> Any:
+    """Build the model in float64, before there is a report on it."""
+    return Fitted(**state, moments={}, report=None).model(torch.float64)  # type: ignore[arg-type]
+
+
+def publish(
+    estimator: Any,
+    fitted: Fitted,
+    fit: Fit,
+    X: Any,
+    weight: np.ndarray | None,
+    is_first: bool = True,
+) -> None:
+    """Set the public attributes of an estimator; those of a stream go on unless it is the first."""
+    outcome, report = fit.outcome, fitted.report
+    estimator.device_ = str(fit.model.flat.values.device)
+    estimator.likelihood_ = fitted.architecture.likelihood
+    estimator.n_components_ = estimator._n_features_out = fitted.architecture.n_components
+    count = X.shape[0] if weight is None else round(max(len(weight), weight.sum()))
+    estimator.n_samples_ = count + (0 if is_first else estimator.n_samples_)
+    estimator._publish_linear(X.dtype)
+    estimator.n_active_components_ = int(report.active.sum())
+    past: dict[str, list[float]] = {name: [] for name in TERMS}
+    past = past if is_first else estimator.history_
+    kept = slice(None) if is_first else slice(-_KEPT_PASSES, None)
+    estimator.history_ = {
+        name: (past[name] + [terms[k] for terms in outcome.terms])[kept]
+        for k, name in enumerate(TERMS)
+    }
+    estimator.loss_curve_ = estimator.history_["loss"]
+    estimator.n_iter_ = fitted.n_epochs
+    n_before = 0 if is_first else estimator.n_skipped_steps_
+    estimator.n_skipped_steps_ = outcome.n_skipped + n_before
+    estimator.best_epoch_ = outcome.best_epoch if is_first else fitted.n_epochs
+    estimator.validation_scores_ = outcome.scores or None
+    estimator.best_validation_score_ = (
+        outcome.scores[outcome.best_epoch] if outcome.scores else None
+    )

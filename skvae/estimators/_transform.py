@@ -1,0 +1,185 @@
+"""What users ask of a fitted autoencoder: transform and its inverse, score, draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from skvae._core.checks import shown
+from skvae._core.process import isolated
+from skvae._sklearn.estimator import check_weight
+from skvae._sklearn.rows import check_latents, check_rows
+from skvae.estimators._linear import LinearModel
+from skvae.inference import Fitted, check_domain, draw_latents
+
+
+class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """The public methods that read a fitted model and change nothing."""
+
+    _fitted: Fitted
+    whiten: bool
+    n_components_: int
+    score_samples: Callable[..., np.ndarray]
+
+    def _check_rows(self, X: Any) -> Any:
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        check_domain(self._fitted.architecture.likelihood, X, self._names)
+        return X
+
+    @property
+    def _names(self) -> Any:
+        """Names of the columns, where X had such."""
+        return getattr(self, "feature_names_in_", None)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a fitted model."""
+        return hasattr(self, "_fitted")
+
+    @isolated
+    def transform(self, X: Any) -> np.ndarray:
+        """Map X to the latent space.
+
+        A latent's posterior mean is shrunk towards the prior; the shrinkage is undone, and the
+        result scaled by the latent's effect on X (``whiten=True``: to unit variance, an inactive
+        latent to units of the noise). Under the Gaussian likelihood the start's transform is PCA's.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to map.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components_)
+            Latent coordinates, in X's units, float32 for a float32 X and float64 otherwise.
+        """
+        latents = self._fitted.means(self._check_rows(X))
+        scale = self._fitted.report.unshrink * self._output_scale()
+        return latents * scale.astype(latents.dtype)
+
+    def _output_scale(self) -> np.ndarray:
+        """Units of the transform for each latent: its effect, or what whitens it."""
+        report = self._fitted.report
+        if not self.whiten:
+            return report.effect
+        # An inactive latent explains nothing: the noise's own unit keeps it small and invertible.
+        explained, noise = report.explained_variance, np.mean(report.noise_variance)
+        variance = np.where(explained > 0, explained, noise)
+        return np.divide(
+            report.effect, np.sqrt(variance), out=report.effect.copy(), where=variance > 0
+        )
+
+    @isolated
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Map latent coordinates back to the space of the rows: the mean of p(x|z).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components_)
+            Coordinates as ``transform`` gives them.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features_in_)
+            Expected rows, in the units of fit.
+        """
+        Z = self._check_latents(X, "X")
+        scale = self._output_scale()
+        latents = np.divide(Z, scale, out=np.zeros(Z.shape), where=scale > 0).astype(Z.dtype)
+        return self._fitted.decode(latents)
+
+    def _check_latents(self, Z: Any, name: str = "Z") -> np.ndarray:
+        check_is_fitted(self)
+        return check_latents(Z, self.n_components_, name)
+
+    @isolated
+    def decode(self, Z: Any) -> np.ndarray:
+        """Give E[x|z] for latents as ``encode`` has them, in units other than ``transform``'s.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components_)
+            Latents.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_in_)
+            Expected rows, in X's units.
+        """
+        return self._fitted.decode(self._check_latents(Z))
+
+    @isolated
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Give the mean of ``score_samples``: what a grid search maximises, as for PCA.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+        y : Ignored
+            Not used; there for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights.
+
+        Returns
+        -------
+        log_likelihood : float
+            Mean log-density of a row, in nats.
+        """
+        values = self.score_samples(X)
+        if sample_weight is None:
+            return float(np.average(values))
+        weight, positive = check_weight(sample_weight, values, 1)
+        return float(np.average(values[positive], weights=weight))
+
+    @isolated
+    def sample(
+        self, n_samples: int = 1, *, random_state: Any = None, observation_noise: bool = True
+    ) -> np.ndarray:
+        """Generate rows: draw latents from the prior or ``latent_density_``, then rows from p(x|z).
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Seeds the draws; None gives others at each call.
+        observation_noise : bool, default=True
+            Whether to draw from p(x|z); False gives its mean.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_in_)
+            Rows in X's units and in the dtype of fit.
+
+        Raises
+        ------
+        ValueError
+            If a row's posterior is a point, no regulariser made the points follow the prior, and no
+            latent density was fitted.
+        """
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        fitted = self._fitted
+        regularizer, posterior = fitted.architecture.regularizer, fitted.architecture.posterior
+        alike = posterior.has_density or (regularizer is not None and regularizer.matches_prior)
+        density = getattr(self, "latent_density_", None)
+        if density is not None:
+            Z = draw_latents(density, n_samples, seed).astype(fitted.dtype)
+        elif alike:
+            Z = fitted.sample_prior(n_samples, seed)
+        else:
+            raise ValueError(
+                f"Nothing made the points of {shown(posterior)} follow the prior, so draws of it "
+                f"would be no rows like X. Fit with latent_density=GaussianMixture(10), or with "
+                f"regularizer='maximum_mean_discrepancy'."
+            )
+        return fitted.decode(Z, np.random.default_rng(seed) if observation_noise else None)

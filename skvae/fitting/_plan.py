@@ -1,0 +1,87 @@
+"""What the estimator's parameters say about training, and how much work a step is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from skvae.corruptions import Corruption
+from skvae.model import Architecture
+from skvae.schedules import Schedule
+from skvae.starts import Start
+from skvae.training import Budget
+
+# Training's type; a test of exact equivalences sets float64.
+TRAINING_DTYPE = torch.float32
+
+# Multiply-adds beyond which a step's cost is its arithmetic.
+_BATCH_WORK = 1e8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the estimator's parameters say about training.
+
+    Attributes
+    ----------
+    budget : Budget
+        How long and how fast.
+    batch_size : int or "auto"
+        Rows per step.
+    penalty : float
+        Of half the squared weights, divided by the number of rows.
+    beta : Schedule
+        Of the KL term.
+    device : str or torch.device
+        As the user gives it.
+    bfloat16 : bool
+        Whether matrix products take bfloat16, on a device.
+    start : Start
+        What the networks are before the first step.
+    validation_fraction : float or None
+        Share of rows that are held out.
+    report : callable
+        Called with epoch, loss and held-out value after each epoch.
+    corruption : Corruption or None
+        Of the encoder's inputs.
+    """
+
+    budget: Budget
+    batch_size: int | str
+    penalty: float
+    beta: Schedule
+    device: str | torch.device
+    bfloat16: bool
+    start: Start
+    validation_fraction: float | None
+    report: Callable[[int, float, float | None], None]
+    corruption: Corruption | None = None
+
+
+def resolve_batch_size(batch_size: int | str, n_samples: int, architecture: Architecture) -> int:
+    """Number of rows a step.
+
+    "auto" gives some twenty steps an epoch, within 32 and 256 rows: on a table a step's cost is its
+    calls, and larger batches are cheaper by the row. Where it is arithmetic they are not, and only
+    the steps would be fewer: there 64 rows may do.
+    """
+    if isinstance(batch_size, str):
+        most = int(_BATCH_WORK / step_work(architecture, 1))
+        batch_size = min(max(n_samples // 20, 32), max(64, min(most, 256)))
+    return min(int(batch_size), n_samples)
+
+
+def step_work(architecture: Architecture, batch_size: int) -> float:
+    """Multiply-adds of a step's matrix products, for what MLP networks of this shape would do."""
+    d, k = architecture.n_inputs, architecture.n_components
+    sizes = [d, *architecture.hidden_layer_sizes, 2 * k]
+    inner = sum(a * b for a, b in itertools.pairwise(sizes))
+    return 3.0 * batch_size * 2.0 * (inner + d * k)
+
+
+def plan_work(plan: Plan, architecture: Architecture, n_samples: int) -> float:
+    """Multiply-adds of a step with the plan's batch size."""
+    return step_work(architecture, resolve_batch_size(plan.batch_size, n_samples, architecture))

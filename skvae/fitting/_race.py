@@ -1,0 +1,76 @@
+"""The race of starts: each is trained for a few epochs, and the best on held-out rows goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from skvae.fitting._trainer import Trainer
+from skvae.model import Architecture, Model
+from skvae.starts import Prepared, Start
+from skvae.training import DivergenceError
+
+# Share of max_iter that each start has.
+_RACE_SHARE = 0.05
+
+
+def race(
+    trainer: Trainer,
+    starts: Sequence[Start],
+    prepared: Prepared,
+    build: Callable[[Architecture, Prepared, torch.device, int], Model],
+    seed: int,
+) -> tuple[Trainer, bool]:
+    """Train a model from each start, with a budget of its own, and give the best.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        With held-out rows; its model takes the first start.
+    starts : sequence of Start
+        The rivals.
+    prepared : Prepared
+        What they start from.
+    build : callable
+        Gives a model for an architecture.
+    seed : int
+        Of each rival.
+
+    Returns
+    -------
+    best : Trainer
+        Where its model stands after the race.
+    moved : bool
+        Whether that is anything but the PCA start.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the race is interrupted: nobody has won yet.
+    """
+    architecture, device = trainer.model.architecture, trainer.rate.device
+    budget = trainer.plan.budget
+    budget = replace(budget, max_iter=max(1, round(_RACE_SHARE * budget.max_iter)))
+    best, score, moved = trainer, -math.inf, False
+    for k, start in enumerate(starts):
+        rival = trainer
+        if k > 0:
+            shape = replace(architecture, linear_path=start.linear_path)
+            model = build(shape, prepared, device, seed)
+            rival = Trainer(model, trainer.rows, trainer.held_out, trainer.plan, seed)
+        start.write(rival.model, prepared, trainer.rows, seed)
+        try:
+            outcome = rival.run(budget)
+        except DivergenceError:
+            if k < len(starts) - 1 or math.isfinite(score):
+                continue  # a start that diverges has lost
+            raise
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+        if max(outcome.scores) > score:
+            best, score = rival, max(outcome.scores)
+            moved = not start.is_principal or outcome.best_epoch > 0
+    return best, moved

@@ -1,0 +1,88 @@
+"""Likelihoods of cells that are independent given z, by log p of a cell and its slopes alone."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from skvae._core.flat import Pullback
+from skvae._core.math import soft_bound, soft_bound_vjp
+from skvae.likelihoods._base import Likelihood, Width
+
+#: Cells, their slopes by each raw number of a cell, and by each shared log.
+Slopes = tuple[np.ndarray, Sequence[np.ndarray], Sequence[np.ndarray]]
+
+
+class CellLikelihood(Likelihood):
+    """Base of the likelihoods whose cells are independent given z.
+
+    An author gives ``log_prob_of_each`` and, for the step that is written out, ``slopes``: mask,
+    sum, broadcast and pullback are this class's. Parameters shared by all rows are logs, of a
+    variance or a dispersion; they come softly bounded.
+    """
+
+    #: Raw numbers of a cell, the location first.
+    n_per_cell = 1
+
+    @abstractmethod
+    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
+        """Log p of each cell less its constant, in plain torch.
+
+        ``raw`` is (n_per_cell, draws, rows, n_targets), the result (draws, rows, n_targets).
+        """
+
+    def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
+        """The same in NumPy, with the slopes by each raw number and by each log, cell by cell."""
+        raise TypeError(f"{type(self).__name__} states no slopes: its step is composed.")
+
+    @property
+    def is_written(self) -> bool:  # type: ignore[override]
+        """Whether the slopes are stated."""
+        return type(self).slopes is not CellLikelihood.slopes
+
+    def width(self, n_targets: int) -> Width:
+        """Columns of the decoder's output."""
+        return Width(n_targets, (self.n_per_cell - 1) * n_targets)
+
+    def split(self, raw: Tensor, n_targets: int) -> Tensor:
+        """Raw numbers by kind, (n_per_cell, ..., n_targets)."""
+        return raw.reshape(*raw.shape[:-1], self.n_per_cell, n_targets).movedim(-2, 0)
+
+    def log_prob(
+        self, raw: Tensor, target: Tensor, observed: Tensor | None, parameters: Sequence[Tensor]
+    ) -> Tensor:
+        """Log-density of the observed cells less their constant, shape (draws, rows)."""
+        logs = [soft_bound(p) for p in parameters]
+        cells = self.log_prob_of_each(self.split(raw, target.shape[-1]), target, logs)
+        return (cells if observed is None else cells * observed).sum(-1)
+
+    def log_prob_vjp(
+        self,
+        raw: np.ndarray,
+        target: np.ndarray,
+        observed: np.ndarray | None,
+        parameters: Sequence[np.ndarray],
+        grads: Sequence[np.ndarray],
+    ) -> tuple[np.ndarray, Pullback]:
+        """``log_prob`` of arrays and its pullback."""
+        d = target.shape[-1]
+        bounded = [soft_bound_vjp(p) for p in parameters]
+        parts = raw.reshape(*raw.shape[:-1], self.n_per_cell, d)
+        logs = [log for log, _ in bounded]
+        cells, by_raw, by_logs = self.slopes(np.moveaxis(parts, -2, 0), target, logs)
+        if observed is not None:
+            cells = cells * observed
+
+        def pull(d_log_p: np.ndarray) -> np.ndarray:
+            share = d_log_p[..., None] if observed is None else d_log_p[..., None] * observed
+            for grad, slope, (_, pull_bound) in zip(grads, by_logs, bounded, strict=True):
+                each = (slope * share).reshape(-1, d).sum(0)
+                grad[:] = pull_bound(each if len(grad) == d else each.sum())
+            if len(by_raw) == 1:
+                return by_raw[0] * share
+            return np.stack([slope * share for slope in by_raw], -2).reshape(raw.shape)
+
+        return np.add.reduce(cells, -1), pull

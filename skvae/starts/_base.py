@@ -1,0 +1,73 @@
+"""What a start is: the values of every parameter before the first step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from sklearn.base import BaseEstimator
+
+from skvae.model import Architecture, Model
+from skvae.starts._prepared import Prepared
+from skvae.tables import Rows
+
+
+class Start(BaseEstimator, ABC):
+    """Base of the starts; one of the user's own overrides ``write``."""
+
+    #: Whether the networks have linear paths beside their hidden layers.
+    linear_path = True
+
+    #: Whether the model is probabilistic PCA then, which is left only for a proven gain.
+    is_principal = False
+
+    def check(self, architecture: Architecture) -> None:
+        """Raise ValueError where the architecture cannot be started so."""
+
+    def rivals(self, prepared: Prepared, architecture: Architecture, n_rows: int) -> list[Start]:
+        """Starts to be raced against each other on held-out rows, this one's own first; or none."""
+        return []
+
+    @abstractmethod
+    def write(self, model: Model, prepared: Prepared, rows: Rows, seed: int) -> None:
+        """Set every parameter of the model.
+
+        ``rows`` are the training rows, and ``seed`` is that of all draws.
+        """
+
+
+def start_components(
+    model: Model, prepared: Prepared, rows: Rows, generator: torch.Generator, silent: bool
+) -> None:
+    """Draw the networks, and start what posterior and prior train.
+
+    Parameters
+    ----------
+    model : Model
+        The networks.
+    prepared : Prepared
+        Its response gives the decoder's bias.
+    rows : Rows
+        For a prior that starts with some.
+    generator : torch.Generator
+        Of the draws.
+    silent : bool
+        Whether the nonlinear paths give nothing yet.
+    """
+    encoder, decoder, k = model.encoder, model.decoder, model.n_components
+    for network in (encoder, decoder):
+        network.start(generator, zero_output=silent)
+    model.posterior.start(model.of_posterior.params, k, generator)
+    model.prior.start(model.of_prior.params, k, lambda n: rows.draw(n, generator), generator)
+    natural = prepared.response.natural
+    with torch.no_grad():
+        decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
+
+
+def start_noise(model: Model, noise_variance: float) -> None:
+    """Give the likelihood its first noise, in shared parameters or in the decoder's bias."""
+    n_location = model.width.location
+    with torch.no_grad():
+        model.likelihood.start_noise(
+            model.shared.params, model.decoder.output_bias[n_location:], noise_variance
+        )

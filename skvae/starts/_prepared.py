@@ -1,0 +1,179 @@
+"""All that a model starts from: units, the likelihood's response, probabilistic PCA of the rows.
+
+Probabilistic PCA (Tipping and Bishop 1999) has, for covariance eigenpairs (l_j, u_j) and noise s2,
+the decoder W = U (L - s2)^(1/2), the posterior mean L^-1 (L - s2)^(1/2) U'(x - mean) and the
+posterior variance s2 / l_j. That posterior is diagonal, so a model with a linear path holds all of
+it exactly, and its bound is its evidence. Under another likelihood the same solution is taken of
+the residuals that it whitens.
+"""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from skvae.likelihoods import Likelihood, Response
+from skvae.starts._spectrum import Spectrum, principal_spectrum, resolve_n_components
+from skvae.tables import View, shown, weighted_moments
+
+# Least noise, over the mean variance: below, float32 residuals are rounding.
+NOISE_FLOOR = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """Probabilistic PCA of whitened residuals, ready to be written into a model.
+
+    Attributes
+    ----------
+    vectors : ndarray of shape (n_inputs, m)
+        Axes of the started latents.
+    eigenvalues : ndarray of shape (m,)
+        Their variances, above the noise.
+    noise_variance : float
+        Noise s2, in units of the residuals.
+    """
+
+    vectors: np.ndarray
+    eigenvalues: np.ndarray
+    noise_variance: float
+
+
+def probabilistic_pca(
+    spectrum: Spectrum, n_components: int, noise_variance: float | None
+) -> Principal:
+    """Solve probabilistic PCA for ``n_components`` latents.
+
+    The noise is the mean of the discarded eigenvalues, PCA's ``noise_variance_``. Where nothing is
+    discarded, any noise below the least eigenvalue gives the same covariance: half of that mean
+    for one latent fewer is taken, and every latent still equals PCA's.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of the whitened residuals.
+    n_components : int
+        Number of latents; those beyond the rank start at the prior.
+    noise_variance : float or None
+        Noise where the likelihood fixes it.
+    """
+    values, rank = spectrum.eigenvalues, spectrum.rank
+    n_started = min(n_components, rank)
+    if noise_variance is None:
+        n_kept = min(n_components, max(rank - 1, 0))
+        noise_variance = spectrum.discarded(n_kept) / max(spectrum.n_directions - n_kept, 1)
+        if n_components >= rank:
+            noise_variance *= 0.5
+        noise_variance = max(noise_variance, NOISE_FLOOR)
+    n_started = int((values[:n_started] > noise_variance * (1.0 + 1e-6)).sum())
+    return Principal(
+        vectors=spectrum.vectors[:, :n_started],
+        eigenvalues=values[:n_started],
+        noise_variance=noise_variance,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """All that a model starts from.
+
+    Attributes
+    ----------
+    view : View
+        Units of targets and inputs.
+    response : Response
+        Of the intercept-only model.
+    spectrum : Spectrum
+        Of the whitened residuals.
+    n_components : int
+        Number of latents.
+    needs_double : bool
+        Whether the noise is below what float32 tells apart beside the largest features.
+    """
+
+    view: View
+    response: Response
+    spectrum: Spectrum
+    n_components: int
+    needs_double: bool
+
+    def principal(self, n_started: int | None = None) -> Principal:
+        """Solve for the leading ``n_started`` latents, by default for all."""
+        n_started = self.n_components if n_started is None else n_started
+        return probabilistic_pca(self.spectrum, n_started, self.response.noise_variance)
+
+
+def prepare(
+    X: Any, weight: np.ndarray | None, likelihood: Likelihood, n_components: Any
+) -> Prepared:
+    """Take the moments of X and solve for the PCA start.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Rows in X's units.
+    weight : ndarray of shape (n_samples,) or None
+        Row weights, all positive.
+    likelihood : Likelihood
+        States the view and the response.
+    n_components : int, float, None or "mle"
+        As in PCA.
+    """
+    moments = weighted_moments(X, weight)
+    if n_components == "mle" and moments.count < X.shape[1]:
+        raise ValueError(
+            "n_components='mle' needs at least as many rows as features. "
+            f"Got {round(moments.count)} rows and {X.shape[1]} features."
+        )
+    inputs = shown(X, likelihood.link)
+    of_inputs = moments if inputs is X else weighted_moments(inputs, weight)
+    view = likelihood.view(moments, of_inputs)
+    response = likelihood.response(view, moments, of_inputs)
+    wanted = int(n_components) if isinstance(n_components, numbers.Integral) else None
+    factor = 1.0 / (view.input_unit * response.spread)
+    spectrum = principal_spectrum(inputs, weight, of_inputs, of_inputs.mean, factor, wanted)
+    k = resolve_n_components(n_components, spectrum)
+    needs_double = False
+    if response.noise_variance is None and spectrum.total_variance > 0.0:
+        needs_double = probabilistic_pca(spectrum, k, None).noise_variance <= NOISE_FLOOR
+    if needs_double:
+        # Units half way between the largest features and the noise keep both within bounds.
+        left = spectrum.discarded(k) / max(spectrum.n_directions - k, 1)
+        shrunk = max(left, NOISE_FLOOR**2) ** 0.25
+        view, spectrum = view.over(shrunk), spectrum.over(shrunk)
+        response = likelihood.response(view, moments, of_inputs)
+    return Prepared(
+        view=view,
+        response=response,
+        spectrum=spectrum,
+        n_components=k,
+        needs_double=needs_double,
+    )
+
+
+def prepare_stream(
+    X: Any, weight: np.ndarray | None, likelihood: Likelihood, n_components: Any
+) -> Prepared:
+    """Prepare for the first rows of a stream, whose units later rows have to do with.
+
+    A feature that is constant so far may vary later: it enters in the table's own units.
+
+    Raises
+    ------
+    ValueError
+        If no feature varies, so that there are no units to take.
+    """
+    prepared = prepare(X, weight, likelihood, n_components)
+    scale = prepared.view.input_scale
+    if scale is None or scale.all():
+        return prepared
+    if not scale.any():
+        raise ValueError(
+            f"No feature varies over the {X.shape[0]} rows of the first call of partial_fit, from "
+            f"which the units of all later ones are taken. Call it with rows that differ first."
+        )
+    view = replace(prepared.view, input_scale=np.where(scale > 0, scale, 1.0))
+    return replace(prepared, view=view)

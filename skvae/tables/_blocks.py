@@ -1,0 +1,179 @@
+"""X as it lies: blocks of dense rows, rows picked from it, moments and ranges of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+# Cells of a block: 8 MiB of float64.
+BLOCK_CELLS = 2**20
+
+# Below, squares lose digits to underflow.
+_LEAST_VARIANCE = 1e-300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moments:
+    """Weighted mean and (population) variance of each feature.
+
+    Attributes
+    ----------
+    mean, variance : ndarray of shape (n_features,)
+        Over the rows.
+    total_weight : float
+        Sum of the weights, or the number of rows.
+    count : float
+        Number of rows, or the total weight where that is larger: weights that add up to less than
+        the number of rows are relative, not counts.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    total_weight: float
+    count: float
+
+    @property
+    def total_variance(self) -> float:
+        """Sum of the variances, with PCA's n - 1."""
+        return float(self.variance.sum() * self.count / (self.count - 1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnRanges:
+    """What a domain can be checked by, column by column.
+
+    Attributes
+    ----------
+    minimum, maximum : ndarray of shape (n_features,)
+        Of each column; missing cells do not count.
+    is_whole : ndarray of bool of shape (n_features,)
+        Whether a column holds whole numbers only.
+    names : sequence of str or None
+        Names of the columns, where X has such.
+    """
+
+    minimum: np.ndarray
+    maximum: np.ndarray
+    is_whole: np.ndarray
+    names: Sequence[str] | None = None
+
+    def name(self, column: int) -> str:
+        """Say which column it is."""
+        return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
+
+
+def column_ranges(X: Any, names: Sequence[str] | None = None) -> ColumnRanges:
+    """Take the range of each column of checked rows, dense or sparse."""
+    n_features = X.shape[1]
+    minimum, maximum = np.full(n_features, np.inf), np.full(n_features, -np.inf)
+    is_whole = np.ones(n_features, dtype=bool)
+    for _, block in blocks(X):
+        np.fmin(minimum, np.fmin.reduce(block, 0), out=minimum)
+        np.fmax(maximum, np.fmax.reduce(block, 0), out=maximum)
+        is_whole &= ((block == np.floor(block)) | np.isnan(block)).all(0)
+    return ColumnRanges(minimum=minimum, maximum=maximum, is_whole=is_whole, names=names)
+
+
+def blocks(X: Any, width: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield ``X`` as dense float64 blocks of rows, each with its slice.
+
+    ``width`` is the widest array that the caller makes a row of; by default X's own.
+    """
+    step = max(1, BLOCK_CELLS // max(X.shape[1], width or 1))
+    for start in range(0, X.shape[0], step):
+        rows = slice(start, start + step)
+        block = X[rows].toarray() if sparse.issparse(X) else X[rows]
+        yield rows, np.asarray(block, dtype=np.float64)
+
+
+def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
+    """Mean and variance of each feature; a variance within rounding of zero is zero.
+
+    Raises
+    ------
+    ValueError
+        If the square of the spread of X is beyond float64, or below.
+    """
+    n_samples = X.shape[0]
+    total = float(n_samples if weight is None else weight.sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        if sparse.issparse(X):
+            mean, variance = mean_variance_axis(X.astype(np.float64), axis=0, weights=weight)
+        else:
+            ones = np.ones(n_samples) if weight is None else weight
+            mean = sum(ones[rows] @ block for rows, block in blocks(X)) / total
+            variance = sum(ones[rows] @ (block - mean) ** 2 for rows, block in blocks(X)) / total
+    if not np.isfinite(variance.sum()):
+        raise ValueError(
+            f"X spreads beyond what float64 can square: feature "
+            f"{int(np.argmin(np.isfinite(variance)))} has a variance that is not finite. "
+            f"Divide X by a constant, or scale it with StandardScaler."
+        )
+    if variance.max() < _LEAST_VARIANCE and _varies(X):
+        raise ValueError(
+            f"X spreads by less than float64 can square: the largest variance of a feature is "
+            f"{variance.max():g}. Multiply X by a constant, or scale it with StandardScaler."
+        )
+    eps = np.finfo(np.float64).eps
+    rounding = n_samples * eps * variance + (n_samples * mean * eps) ** 2
+    return Moments(
+        mean=mean,
+        variance=np.where(variance <= rounding, 0.0, variance),
+        total_weight=total,
+        count=max(total, float(n_samples)),
+    )
+
+
+def _varies(X: Any) -> bool:
+    """Say whether any two rows differ."""
+    first = next(blocks(X))[1][0]
+    return any((block != first).any() for _, block in blocks(X))
+
+
+class Picked:
+    """Rows of a dense X at ``index``, gathered only where they are read.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        It may lie in a memory map.
+    index : ndarray of int
+        Rows of X.
+    """
+
+    def __init__(self, X: np.ndarray, index: np.ndarray) -> None:
+        self.X, self.index = X, index
+        self.shape = (len(index), X.shape[1])
+        self.dtype = X.dtype
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self.X[self.index[rows]]
+
+
+class Derived:
+    """A function of each cell of a dense X, computed where its rows are read.
+
+    Parameters
+    ----------
+    X : ndarray or Picked of shape (n_samples, n_features)
+        The rows.
+    function : callable
+        Of an array, elementwise.
+    """
+
+    def __init__(self, X: Any, function: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.X, self.function = X, function
+        self.shape, self.dtype = X.shape, X.dtype
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self.function(self.X[rows])
+
+
+def pick(X: Any, index: np.ndarray) -> Any:
+    """Rows of X at ``index``: those of a dense X stay where they lie."""
+    return X[index] if sparse.issparse(X) else Picked(X, index)

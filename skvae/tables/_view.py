@@ -1,0 +1,127 @@
+"""How rows of X become what a step sees, and come back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skvae.tables._blocks import Derived
+
+# What the encoder may be shown of a cell, elementwise; zero stays zero, so a sparse X stays sparse.
+LINKS = {"log1p": np.log1p}
+
+
+def shown(X: Any, link: str) -> Any:
+    """What the encoder is shown of rows of X: X itself, or a function of each cell.
+
+    Parameters
+    ----------
+    X : ndarray, Picked or CSR matrix of shape (n_samples, n_features)
+        The rows. A dense X is not copied: blocks of it are, as they are read.
+    link : {"identity", "log1p"}
+        The function.
+    """
+    if link == "identity":
+        return X
+    if sparse.issparse(X):
+        return _of_data(X, link)
+    return Derived(X, LINKS[link])
+
+
+def _of_data(X: Any, link: str) -> Any:
+    X = X.astype(np.float64)
+    X.data = LINKS[link](X.data)
+    return X
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Units of a fit: targets are ``(x - shift) / scale``, column by column.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (n_features,)
+        Weighted mean of X.
+    total_variance : float
+        Sum of X's variances, with PCA's n - 1.
+    shift, scale : ndarray of shape (n_targets,)
+        Of the targets, which the likelihood is asked about.
+    link : {"identity", "log1p"}
+        What the encoder is shown: the targets, or this function of X.
+    input_shift, input_scale : ndarray of shape (n_inputs,) or None
+        Constants of the encoder, which sees ``(input - input_shift) * input_scale``.
+    """
+
+    mean: np.ndarray
+    total_variance: float
+    shift: np.ndarray
+    scale: np.ndarray
+    link: str = "identity"
+    input_shift: np.ndarray | None = None
+    input_scale: np.ndarray | None = None
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of the encoder's inputs."""
+        return len(self.mean)
+
+    @property
+    def n_targets(self) -> int:
+        """Number of the likelihood's columns."""
+        return len(self.shift)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a row of X is its own target and input, with nothing to compute."""
+        return self.link == "identity" and not self.shift.any() and bool((self.scale == 1.0).all())
+
+    @property
+    def affine(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Shift and scale by which X gives the inputs, unless it takes more."""
+        return (self.shift, self.scale) if self.link == "identity" else None
+
+    @property
+    def input_unit(self) -> np.ndarray:
+        """Units of X, or of what the link makes of it, that one of the inputs is."""
+        return self.scale if self.link == "identity" else np.ones(self.n_inputs)
+
+    def over(self, factor: float) -> View:
+        """The same in units that are larger by a factor, of the targets."""
+        return replace(
+            self,
+            scale=self.scale * factor,
+            input_shift=None if self.input_shift is None else self.input_shift / factor,
+            input_scale=None if self.input_scale is None else self.input_scale * factor,
+        )
+
+    def targets(self, block: np.ndarray) -> np.ndarray:
+        """Targets of a dense block of rows."""
+        return (block - self.shift) / self.scale
+
+    def inputs(self, block: np.ndarray) -> np.ndarray:
+        """Inputs of a dense block of rows, where they are not its targets."""
+        return LINKS[self.link](block)
+
+    def back(self, targets: np.ndarray) -> np.ndarray:
+        """Give targets in X's units, in their own type."""
+        kind = targets.dtype
+        return targets * self.scale.astype(kind) + self.shift.astype(kind)
+
+    def log_jacobian(self, observed: np.ndarray | None = None) -> Any:
+        """What is taken from a log-density of targets for that of X: a float, or one per row.
+
+        Parameters
+        ----------
+        observed : ndarray of shape (rows, n_targets), optional
+            1 where a cell counts, 0 where it is missing.
+        """
+        logs = np.log(self.scale)
+        if observed is not None:
+            return observed @ logs
+        first = float(logs[0])
+        # Of equal units the product, which rounds once.
+        return len(logs) * first if (logs == logs[0]).all() else math.fsum(logs)
