@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae._core.checks import check_number, shown
+from skvae._sklearn.compat import BaseEstimator
 
 __all__ = ["Corruption", "GaussianNoise", "Masking"]
 
 
-class Corruption(BaseEstimator):
+class Corruption(BaseEstimator, ABC):
     """Base of the corruptions; a user's own overrides ``corrupt``.
 
     A step's inputs are corrupted anew each time; the target stays as it is, and so do held-out

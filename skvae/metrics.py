@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -142,7 +143,8 @@ def log_likelihood(estimator: BaseAutoencoder, X: Any, *, n_draws: int = 5000) -
     return LogLikelihood(*estimator._fitted.read_log_weights(X, n_draws, read).T)
 
 
-class BoundTerms(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class BoundTerms:
     """The evidence lower bound in four terms, means over rows in nats.
 
     Attributes
@@ -246,7 +248,13 @@ def bound_terms(estimator: BaseAutoencoder, X: Any, *, random_state: Any = 0) ->
             joint - marginal,
             marginal - passes[0].prior.log_prob(z),
         ]
-    return BoundTerms(*(float(term.mean()) for term in terms))
+    reconstruction, information, correlation, rest = (float(term.mean()) for term in terms)
+    return BoundTerms(
+        reconstruction=reconstruction,
+        mutual_information=information,
+        total_correlation=correlation,
+        dimension_wise_kl=rest,
+    )
 
 
 def mutual_information_gap(Z: Any, factors: Any, *, n_bins: int = 20) -> float:

@@ -10,12 +10,11 @@ never settles, so no epochs are compared: all rows are trained on, and the last 
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from sklearn.base import BaseEstimator
-
 from skvae._core.checks import check_choice, check_number
+from skvae._sklearn.compat import BaseEstimator
 
 __all__ = [
     "GECO",
@@ -29,7 +28,7 @@ __all__ = [
 ]
 
 
-class Schedule(BaseEstimator):
+class Schedule(BaseEstimator, ABC):
     """Base of the schedules; a user's own overrides ``value`` and ``n_settled``."""
 
     final: float

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from skvae._core.checks import shown
 from skvae._sklearn.caller import fitted_by_user, warn
+from skvae._sklearn.compat import BaseEstimator
 from skvae._sklearn.rows import check_sample_weight
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Self
@@ -26,7 +26,7 @@ from skvae.estimators._transform import Transformer
 from skvae.fitting import Fit, Plan, Resumed, explain_split, fit_model, one_pass, plan_work
 from skvae.inference import Fitted, check_domain, collapse_message, fit_density
 from skvae.model import Architecture, Parts
-from skvae.nn import ACTIVATIONS
+from skvae.nn import ACTIVATIONS, ModuleFactory
 from skvae.schedules import Constant, Schedule
 from skvae.starts import Start
 from skvae.training import Budget, limit_threads, resolve_device
@@ -42,7 +42,7 @@ class Choices:
     corruption: Corruption | None
 
 
-class BaseAutoencoder(Transformer, Estimator):
+class BaseAutoencoder(Transformer, Estimator, ABC):
     """Everything between the constructor's parameters and a fitted model."""
 
     _state_version = 5
@@ -79,8 +79,25 @@ class BaseAutoencoder(Transformer, Estimator):
     }
 
     n_components: Any
+    hidden_layer_sizes: Any
+    activation: str
+    encoder: ModuleFactory | None
+    decoder: ModuleFactory | None
+    init: str | Start
     latent_density: Any
+    batch_size: int | str
+    learning_rate_init: float
+    alpha: float
     max_iter: int
+    tol: float
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    warm_start: bool
+    device: str | torch.device
+    precision: str
+    random_state: Any
+    verbose: int
 
     @abstractmethod
     def _chosen(self) -> dict[str, Any]:

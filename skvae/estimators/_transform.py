@@ -7,12 +7,12 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._core.checks import shown
 from skvae._core.process import isolated
+from skvae._sklearn.compat import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from skvae._sklearn.estimator import check_weight
 from skvae._sklearn.rows import check_latents, check_rows
 from skvae.estimators._linear import LinearModel

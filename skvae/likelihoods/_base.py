@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae._core.flat import Pullback, Shape
+from skvae._sklearn.compat import BaseEstimator
 from skvae.tables import ColumnRanges, Moments, View
 
 

@@ -268,12 +268,12 @@ class Model:
             return z.new_zeros(())
         share = torch.ones_like(z[:, 0]) if batch.weight is None else batch.weight
         latents = Aggregate(
-            draws.q,
-            draws.prior,
-            z,
-            share / share.sum(),
-            generator,
-            batch.inputs,
+            q=draws.q,
+            prior=draws.prior,
+            z=z,
+            weight=share / share.sum(),
+            generator=generator,
+            inputs=batch.inputs,
             encode=lambda inputs: self.encode(inputs).mean,
             decode=lambda z: self.mean(self.decode(z)),
         )

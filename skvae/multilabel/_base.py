@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from scipy import sparse
 from scipy.special import expit, softmax
-from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,6 +16,7 @@ from skvae import training
 from skvae._core.arrays import as_numpy, as_tensor
 from skvae._core.checks import check_sizes, shown
 from skvae._core.process import isolated
+from skvae._sklearn.compat import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
 from skvae._sklearn.rows import check_rows, on_arrays
 from skvae.fitting import explain_split

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +14,7 @@ from skvae._core.arrays import as_tensor
 from skvae._core.flat import Pullback, Shape
 
 
-class Network:
+class Network(ABC):
     """``raw = [x A', 0] + b + f(x)`` with ``x = (input - shift) * scale``.
 
     The linear path A reaches the first ``n_linear`` outputs, and with 0 there is none. It is what
@@ -77,7 +77,7 @@ class Network:
         """Name of each parameter, in the order of ``shapes``."""
         return [str(i) for i in range(len(self.shapes))]
 
-    def train(self, mode: bool) -> None:
+    def train(self, mode: bool) -> None:  # noqa: B027, most networks are the same in both
         """Switch to training or evaluation."""
 
     @abstractmethod

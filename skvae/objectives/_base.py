@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from skvae._sklearn.compat import BaseEstimator
 from skvae.objectives._kl import closed_form_kl
 from skvae.priors import Density
 
@@ -44,7 +44,7 @@ class Draws:
         return kl
 
 
-class Objective(BaseEstimator):
+class Objective(BaseEstimator, ABC):
     """Base of the objectives: what training maximises, averaged over rows."""
 
     #: Draws of the posterior that a step takes per row.

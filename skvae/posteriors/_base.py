@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae._core.flat import Shape
+from skvae._sklearn.compat import BaseEstimator
 
 
-class Posterior(BaseEstimator):
+class Posterior(BaseEstimator, ABC):
     """Base of the approximate posteriors.
 
     Calling one gives the distributions of rows: an object with ``mean`` and ``variance`` of shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,7 +19,8 @@ from skvae.posteriors._diagonal_normal import Normal
 _MOMENT_DRAWS = 32
 
 
-class FlowNormal(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class FlowNormal:
     """Normal distributions bent by a flow, one per row.
 
     Attributes
@@ -56,7 +57,12 @@ class FlowNormal(NamedTuple):
     def detached(self) -> FlowNormal:
         """Give the same distributions with no way back to the encoder or the flow."""
         parameters = [p.detach() for p in self.parameters]
-        return FlowNormal(self.base.detached(), self.context.detach(), self.flow, parameters)
+        return FlowNormal(
+            base=self.base.detached(),
+            context=self.context.detach(),
+            flow=self.flow,
+            parameters=parameters,
+        )
 
     def _bend(self, x: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         context = self.context.expand(*x.shape[:-1], -1)
@@ -141,7 +147,9 @@ class Flow(Posterior):
         """Read the distributions off the raw output."""
         k = n_components
         base = Normal(raw[:, :k], soft_bound(raw[:, k : 2 * k]))
-        return FlowNormal(base, raw[:, 2 * k :], self._flow(k), parameters)
+        return FlowNormal(
+            base=base, context=raw[:, 2 * k :], flow=self._flow(k), parameters=parameters
+        )
 
     def mean(self, raw: Tensor, n_components: int, parameters: Sequence[Tensor] = ()) -> Tensor:
         """Means over a few fixed draws, shape (rows, n_components)."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae._core.flat import Shape
+from skvae._sklearn.compat import BaseEstimator
 
 
 class Density(Protocol):
@@ -41,7 +41,7 @@ class Surroundings(NamedTuple):
     encode: Callable[[Tensor], Any]
 
 
-class Prior(BaseEstimator):
+class Prior(BaseEstimator, ABC):
     """Base of the priors: objects with parameters to choose, and the shapes of those to train.
 
     A user's own overrides ``density`` and, if it is trained, ``parameter_shapes`` and

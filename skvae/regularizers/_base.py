@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skvae._core.checks import shown
+from skvae._sklearn.compat import BaseEstimator
 from skvae.priors import Density
 
 
-class Aggregate(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Aggregate:
     """The latents of a batch of rows: a sample of the aggregate posterior.
 
     Attributes
@@ -47,7 +49,7 @@ class Aggregate(NamedTuple):
     decode: Callable[[Tensor], Tensor]
 
 
-class Regularizer(BaseEstimator):
+class Regularizer(BaseEstimator, ABC):
     """Base of the regularisers; a user's own overrides ``penalty``.
 
     The penalty, in nats per row, is subtracted from the objective's mean over a batch. ``a + b`` is

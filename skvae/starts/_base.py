@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from sklearn.base import BaseEstimator
 
+from skvae._sklearn.compat import BaseEstimator
 from skvae.model import Architecture, Model
 from skvae.starts._prepared import Prepared
 from skvae.tables import Rows

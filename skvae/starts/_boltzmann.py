@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -36,7 +36,8 @@ _SCALE = 0.1  # of the first weights
 _LEAST_STEPS = 2000
 
 
-class Machine(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Machine:
     """A restricted Boltzmann machine.
 
     Attributes
@@ -99,8 +100,10 @@ def train_machine(
     like = rows.take(torch.zeros(1, dtype=torch.int64)).inputs
     shape = (n_hidden, n_visible)
     weight = _SCALE * torch.randn(shape, generator=generator, dtype=torch.float32).to(like)
-    machine = Machine(weight, like.new_zeros(n_visible), like.new_zeros(n_hidden), linear)
-    velocities = [torch.zeros_like(t) for t in machine[:3]]
+    visible, hidden = like.new_zeros(n_visible), like.new_zeros(n_hidden)
+    machine = Machine(weight=weight, visible=visible, hidden=hidden, linear=linear)
+    trained = (weight, visible, hidden)
+    velocities = [torch.zeros_like(tensor) for tensor in trained]
     rate = _LINEAR_RATE if linear else _RATE
     n_steps = -(-rows.n_samples // _BATCH_SIZE)
     for epoch in range(max(_EPOCHS, -(-_LEAST_STEPS // n_steps))):
@@ -109,7 +112,7 @@ def train_machine(
             batch = rows.take(index)
             slopes = contrast(machine, upward(below, batch.inputs), _shares(batch), generator)
             slopes[0].sub_(weight, alpha=_DECAY)
-            for tensor, velocity, slope in zip(machine[:3], velocities, slopes, strict=True):
+            for tensor, velocity, slope in zip(trained, velocities, slopes, strict=True):
                 tensor.add_(velocity.mul_(momentum).add_(slope, alpha=rate))
     return machine
 

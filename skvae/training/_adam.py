@@ -69,11 +69,6 @@ class Adam:
             "typical_norm": self.typical_norm,
         }
 
-    def reset(self) -> None:
-        """Forget all past gradients."""
-        for tensor in (*self.state.values(), self.n_skipped):
-            tensor.zero_()
-
     @torch.no_grad()
     def step(self, learning_rate: Tensor | float) -> None:
         """Update the parameters with the gradient in the flat buffer."""
