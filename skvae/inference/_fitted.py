@@ -53,10 +53,8 @@ class Rowwise:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """All that a fitted model is: arrays, builtins and this package's objects.
-
-    Rows come checked, results are in the dtype of the rows, in X's units, latents sorted.
+class Trained:
+    """A trained model as arrays, builtins and this package's objects.
 
     Attributes
     ----------
@@ -70,20 +68,6 @@ class Fitted:
         What user modules keep beside their parameters.
     layout : list of (str, list of int)
         Names and shapes of parameters and buffers, by which a change of the code is noticed.
-    optimizer : mapping of str to ndarray
-        State of Adam, empty where nothing could go on from it.
-    beta : Schedule
-        The KL term's weight, with the state of an adaptive schedule.
-    n_epochs : int
-        Epochs, or passes of a stream, that were run.
-    moments : mapping of str to ndarray
-        Of the latents, over training rows.
-    report : LatentReport
-        What they say.
-    seed : int
-        Of the draws that all rows share.
-    dtype : str
-        Type of the rows of fit.
     """
 
     architecture: Architecture
@@ -91,15 +75,6 @@ class Fitted:
     parameters: np.ndarray
     buffers: Mapping[str, np.ndarray]
     layout: Layout
-    optimizer: Mapping[str, np.ndarray]
-    beta: Schedule
-    n_epochs: int
-    moments: Mapping[str, np.ndarray]
-    report: LatentReport
-    seed: int
-    dtype: str
-
-    # ------------------------------------------------------------------ the model
 
     def model(self, dtype: torch.dtype) -> Model:
         """Build the model on its arrays, for inference."""
@@ -121,6 +96,39 @@ class Fitted:
         model.see(self.view)
         model.train(False)
         return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted(Trained):
+    """All that a fitted model is, and what it does with rows and latents.
+
+    Rows come checked, results are in the dtype of the rows, in X's units, latents sorted.
+
+    Attributes
+    ----------
+    optimizer : mapping of str to ndarray
+        State of Adam, empty where nothing could go on from it.
+    beta : Schedule
+        The KL term's weight, with the state of an adaptive schedule.
+    n_epochs : int
+        Epochs, or passes of a stream, that were run.
+    moments : mapping of str to ndarray
+        Of the latents, over training rows.
+    report : LatentReport
+        What they say.
+    seed : int
+        Of the draws that all rows share.
+    dtype : str
+        Type of the rows of fit.
+    """
+
+    optimizer: Mapping[str, np.ndarray]
+    beta: Schedule
+    n_epochs: int
+    moments: Mapping[str, np.ndarray]
+    report: LatentReport
+    seed: int
+    dtype: str
 
     # ------------------------------------------------------------------ blocks of rows
 
