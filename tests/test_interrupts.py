@@ -107,7 +107,7 @@ def test_one_interrupt_stops_whatever_fits(search, interrupt_at):
 
 def stop_at(monkeypatch, n):
     """Interrupt the classifier's training at its n-th step."""
-    from skvae.multilabel._fit import Trainer
+    from skvae.multilabel._trainer import Trainer
 
     loss, done = Trainer.loss, []
 
