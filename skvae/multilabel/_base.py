@@ -193,7 +193,8 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         Z : ndarray of shape (n_samples, n_components_)
             Codes, float32 for a float32 X and float64 otherwise.
         """
-        return self._fitted.codes(self._rows(X))
+        X = self._rows(X)
+        return self._fitted.codes(X)
 
     @isolated
     def encode_labels(self, Y: Any) -> np.ndarray:
@@ -251,7 +252,8 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             Of the label being present, in the order of ``classes_``. A tuned ``threshold_`` is not
             in them. For a one-dimensional y they add up to one.
         """
-        raw = self._fitted.scores(self._rows(X))
+        X = self._rows(X)
+        raw = self._fitted.scores(X)
         return expit(raw) if self.multilabel_ else softmax(raw, axis=1)
 
     @isolated
