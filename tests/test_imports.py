@@ -157,8 +157,11 @@ from skvae.multilabel._base import BaseMultilabel
 
 def shortened(plan):
     def short(self, *args):
-        full = plan(self, *args)
-        return full._replace(schedule=full.schedule._replace(max_iter=1))
+        before, self.max_iter = self.max_iter, 1
+        try:
+            return plan(self, *args)
+        finally:
+            self.max_iter = before
     return short
 
 for base in (BaseAutoencoder, BaseMultilabel):

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import skops.io
 import torch
-from everything import ESTIMATORS, FITS, X, fits, fitted, methods, outcomes, small
-from scipy import sparse
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from walking import ESTIMATORS, FITS, X, every_bit, fits, fitted, small
 
 from skvae import Autoencoder, VariationalAutoencoder, trusted_types
 from skvae.estimators import _base
@@ -20,7 +19,6 @@ from skvae.schedules import WarmUp
 # Few epochs keep these tests short, so training is rarely done when max_iter ends.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-FITTING = ("fit", "partial_fit", "fit_transform")
 ways = pytest.mark.parametrize(("estimator", "name"), FITS)
 
 
@@ -43,14 +41,6 @@ def torch_always_warns():
     torch.set_warn_always(before)
 
 
-def same(one, other):
-    """Bits of a result, which may be a tuple or sparse."""
-    if isinstance(one, tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    one, other = (v.toarray() if sparse.issparse(v) else np.asarray(v) for v in (one, other))
-    return one.dtype == other.dtype and np.array_equal(one, other)
-
-
 def mapped(model, path):
     joblib.dump(model, path)
     return joblib.load(path, mmap_mode="r")
@@ -69,12 +59,8 @@ def test_torch_warns_of_read_only_memory(torch_always_warns):
 def test_mapped_estimator_gives_the_same_bits(estimator, name, tmp_path, torch_always_warns):
     """Any warning is an error here."""
     model, y = fits(estimator)[name]
-    model.fit(X) if y is None else model.fit(X, y)
-    names = [method for method in methods(estimator) if method not in FITTING]
-    expected = dict(outcomes(model, y, names))
-    found = dict(outcomes(mapped(model, tmp_path / "model"), y, names))
-    assert found.keys() == expected.keys()
-    assert [key for key in found if not same(found[key], expected[key])] == []
+    expected = every_bit(model.fit(X, y), y)
+    assert every_bit(mapped(model, tmp_path / "model"), y) == expected
 
 
 @pytest.mark.parametrize(("estimator", "name", "way"), WAYS_ON)

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._core.arrays import as_tensor
+
 # Takes the gradient of the output, gives that of the input, or None if nobody asks for it.
 Pullback = Callable[[np.ndarray], Any]
 Shape = tuple[int, ...]
@@ -111,7 +113,7 @@ class FlatParameters:
     def load(self, values: np.ndarray) -> None:
         """Copy fitted values; ValueError where they have another length."""
         _check_length(values, len(self.values))
-        self.values.copy_(torch.from_numpy(values))
+        self.values.copy_(as_tensor(values))
 
 
 def _check_length(values: Tensor | np.ndarray, length: int) -> None:
