@@ -3,8 +3,8 @@
 from skvae.likelihoods._base import Likelihood, Response, Width, log_constant
 from skvae.likelihoods._bernoulli import Bernoulli
 from skvae.likelihoods._cells import CellLikelihood
-from skvae.likelihoods._gaussian import Gaussian
-from skvae.likelihoods._poisson import Poisson
+from skvae.likelihoods._gaussian import Gaussian, centred_view
+from skvae.likelihoods._poisson import Poisson, logged_view
 from skvae.likelihoods._student_t import StudentT
 
 __all__ = [
@@ -16,5 +16,7 @@ __all__ = [
     "Response",
     "StudentT",
     "Width",
+    "centred_view",
     "log_constant",
+    "logged_view",
 ]
