@@ -1,5 +1,6 @@
 """Likelihoods: raw decoder output -> p(x|z)."""
 
+from skvae._core.math import soft_bound, soft_bound_inverse, soft_bound_vjp
 from skvae.likelihoods._base import Likelihood, Response, Width, log_constant
 from skvae.likelihoods._bernoulli import Bernoulli
 from skvae.likelihoods._cells import CellLikelihood
@@ -19,4 +20,7 @@ __all__ = [
     "centred_view",
     "log_constant",
     "logged_view",
+    "soft_bound",
+    "soft_bound_inverse",
+    "soft_bound_vjp",
 ]
