@@ -27,7 +27,7 @@ TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 def check_domain(likelihood: Likelihood, X: Any, names: Any = None) -> None:
-    """Raise ValueError where checked rows, dense or sparse, are outside a likelihood's domain."""
+    """Raise ValueError if checked rows, dense or sparse, are outside a likelihood's domain."""
     if likelihood.has_domain:
         likelihood.check(column_ranges(X, None if names is None else list(names)))
 
@@ -35,8 +35,8 @@ def check_domain(likelihood: Likelihood, X: Any, names: Any = None) -> None:
 class Rowwise:
     """Results of blocks of rows, written to one array.
 
-    Small arrays kept between the large ones of the blocks would keep the allocator from using
-    their memory again: a likelihood by 5000 draws then grows by megabytes per row.
+    Small arrays kept between the large ones of the blocks would keep the allocator from reusing
+    their memory: a likelihood by 5000 draws then grows by megabytes per row.
     """
 
     array: np.ndarray
@@ -56,7 +56,7 @@ class Rowwise:
 class Fitted:
     """All that a fitted model is: arrays, builtins and this package's objects.
 
-    Rows come checked, results are in the dtype of the rows, in X's units, latents sorted.
+    Methods take checked rows. Results have the rows' dtype and X's units, with latents sorted.
 
     Attributes
     ----------
@@ -67,11 +67,11 @@ class Fitted:
     parameters : ndarray of shape (n_parameters,)
         Of networks and components.
     buffers : mapping of str to ndarray
-        What user modules keep beside their parameters.
+        What user modules keep besides their parameters.
     layout : list of (str, list of int)
         Names and shapes of parameters and buffers, by which a change of the code is noticed.
     optimizer : mapping of str to ndarray
-        State of Adam, empty where nothing could go on from it.
+        State of Adam, empty if training cannot go on from it.
     beta : Schedule
         The KL term's weight, with the state of an adaptive schedule.
     n_epochs : int
@@ -79,7 +79,7 @@ class Fitted:
     moments : mapping of str to ndarray
         Of the latents, over training rows.
     report : LatentReport
-        What they say.
+        Read off them.
     seed : int
         Of the draws that all rows share.
     dtype : str
