@@ -34,8 +34,8 @@ def trusted_types() -> list[str]:
     """List this package's estimators and their parts, as ``skops.io.load(trusted=...)`` takes them.
 
     Only classes that this package defines are in it. A class or a network factory of yours, or of
-    whoever gave you the file, is not: name it beside these if you know it, for loading a file runs
-    what it names.
+    whoever gave you the file, is not: name it beside these if you know it, because loading a
+    file runs what it names.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import warnings
 from typing import Any
 
 # Packages whose frames stand between the user's line and a warning: this one, scikit-learn's
-# wrappers and meta-estimators, and what runs their jobs.
+# wrappers and meta-estimators, and joblib, which runs their jobs.
 _INSIDE = {__name__.split(".")[0], "sklearn", "joblib"}
 
 # Where libraries are installed.
@@ -28,9 +28,9 @@ def warn(message: str, category: type[Warning]) -> None:
 
 
 def fitted_by_user() -> bool:
-    """Say whether it is the user's own code that called fit, and no search, pipeline or library.
+    """Say whether the user's own code called fit, rather than a search, a pipeline or a library.
 
-    What lies between is passed over: this package, and what scikit-learn wraps a method in.
+    Frames of this package, and of scikit-learn's wrappers around a method, are passed over.
     """
     frame: Any = sys._getframe(1)
     while frame is not None:

@@ -34,7 +34,7 @@ from skvae.training import Budget, limit_threads, resolve_device
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What an estimator's parameters choose, as objects of this fit's own."""
+    """The objects that an estimator's parameters choose, made anew for a fit."""
 
     parts: Parts
     beta: Schedule
@@ -113,7 +113,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; at least two. A sparse X is made dense a batch at a time.
         y : Ignored
-            Not used; there for scikit-learn's conventions.
+            Not used; present for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights; whole numbers count as repeated rows.
 
@@ -125,8 +125,8 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         Raises
         ------
         ValueError
-            If a parameter or X is outside its domain, or training diverges. What was fitted
-            before is then still there.
+            If a parameter or X is outside its domain, or training diverges. The former state
+            is then kept.
         KeyboardInterrupt
             If training is interrupted before there is an epoch to keep, or within a search or a
             pipeline. Where the user calls ``fit``, the best epoch is kept with a warning.
@@ -161,7 +161,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; at least two at the first call.
         y : Ignored
-            Not used; there for scikit-learn's conventions.
+            Not used; present for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights.
 
@@ -205,11 +205,11 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         return (X, weight) if positive.all() else (X[positive], weight)
 
     def _wanted(self, X: Any) -> Any:
-        """Number of latents as PCA would be asked for it."""
+        """``n_components`` as PCA takes it."""
         return min(X.shape) if self.n_components is None else self.n_components
 
     def _choices(self, X: Any) -> Choices:
-        """Read the parameters, and hold them against each other and against X."""
+        """Read the parameters, and check them against each other and against X."""
         chosen = self._chosen()
         components = {
             name: resolve(chosen[name], aliases) for name, (aliases, _) in COMPONENTS.items()
@@ -262,16 +262,16 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         )
 
     def _work(self, choices: Choices, plan: Plan, X: Any) -> float:
-        """Multiply-adds of a step; where the number of latents is open, as many as features."""
+        """Multiply-adds of a step, with as many latents as features if their number is open."""
         d = X.shape[1]
         k = int(self.n_components) if isinstance(self.n_components, Integral) else d
         widest = Architecture(**vars(choices.parts), n_inputs=d, n_targets=d, n_components=k)
         return plan_work(plan, widest, X.shape[0])
 
     def _resumed(self, choices: Choices, plan: Plan, adapted: bool) -> Resumed:
-        """Give the fitted model to go on with, if the parameters still describe it.
+        """Give the fitted model to train further, if the parameters still describe it.
 
-        ``adapted`` has an adaptive schedule go on from where it stands.
+        If ``adapted``, an adaptive schedule goes on from where it stands.
         """
         fitted = self._fitted
         self._check_same(choices.parts, fitted)
@@ -287,7 +287,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         )
 
     def _check_same(self, parts: Parts, fitted: Fitted) -> None:
-        """Raise ValueError where a parameter describes another model than the fitted one."""
+        """Raise ValueError if a parameter describes another model than the fitted one."""
         now, then = dict(vars(parts)), dict(vars(fitted.architecture))
         if isinstance(self.n_components, Integral):
             now["n_components"] = self.n_components

@@ -1,4 +1,4 @@
-"""From a fit to what an estimator keeps and shows."""
+"""From a fit to an estimator's state and its public attributes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_fit(
     keep: bool,
     past: Fitted | None = None,
 ) -> Fitted:
-    """Read all that is to be kept off a trained model.
+    """Read off a trained model all that is to be kept.
 
     Parameters
     ----------
@@ -48,7 +48,12 @@ def read_fit(
     keep : bool
         Whether the optimiser's state can be used later.
     past : Fitted, optional
-        What a stream had come to before.
+        State of a stream before this pass.
+
+    Returns
+    -------
+    fitted : Fitted
+        The state.
     """
     model = fit.model
 
@@ -89,7 +94,7 @@ def publish(
     weight: np.ndarray | None,
     is_first: bool = True,
 ) -> None:
-    """Set the public attributes of an estimator; those of a stream go on unless it is the first."""
+    """Set the public attributes of an estimator; unless ``is_first``, a stream's go on."""
     outcome, report = fit.outcome, fitted.report
     estimator.device_ = str(fit.model.flat.values.device)
     estimator.likelihood_ = fitted.architecture.likelihood

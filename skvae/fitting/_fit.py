@@ -40,7 +40,7 @@ class Fit:
     adam : Adam
         The optimiser after the last step.
     judged : bool
-        Whether held-out rows, or nobody, were to choose the epoch: not where they were too few.
+        False if held-out rows were to choose the epoch, but there were too few rows for any.
     kept_start : bool
         Whether the model is its PCA start, fitted to all rows, because no epoch was proved better.
     """
@@ -55,7 +55,7 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed:
-    """Where an earlier fit stands.
+    """State of an earlier fit, from which to go on.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Resumed:
 def split(
     n_samples: int, fraction: float | None, random_state: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Part rows into training and held-out ones; None for the latter where there are too few."""
+    """Part rows into training and held-out ones; None for the latter if there are too few."""
     n_held = 0 if fraction is None else math.ceil(fraction * n_samples)
     if n_held < 2 or n_samples - n_held < 2:
         return np.arange(n_samples), None
@@ -87,7 +87,7 @@ def split(
 
 
 def explain_split(n_samples: int, fraction: float, consequence: str) -> str:
-    """Say why ``split`` held nothing out, what follows, and what to do; more may be added to it."""
+    """Say why ``split`` held nothing out, what follows, and what to do; callers may add to it."""
     n_held = math.ceil(fraction * n_samples)
     if n_samples < 4:
         remedy = "Give more rows"
@@ -203,7 +203,7 @@ def fit_model(
         raise KeyboardInterrupt
     kept_start = False
     if prepared is not None and not moved and first is not None and not gained(trainer, first):
-        # PCA itself is best: nothing is left to hold out rows for.
+        # The start is kept, so that nothing is left to hold rows out for.
         outcome, kept_start = replace(outcome, best_epoch=0), True
         prepared = prepare(X, weight, parts.likelihood, prepared.n_components)
         view = prepared.view
@@ -220,7 +220,7 @@ def fit_model(
 
 
 def check_settled(plan: Plan) -> None:
-    """Raise ValueError where held-out rows could not choose an epoch, as beta changes in all."""
+    """Raise ValueError if beta changes in all epochs, so that held-out rows could choose none."""
     if plan.budget.max_iter < plan.budget.n_passed_over:
         raise ValueError(
             f"beta={plan.beta!r} changes for {plan.beta.n_settled:g} epochs, but "
@@ -246,7 +246,7 @@ def gained(trainer: Trainer, first: np.ndarray) -> bool:
 def start_model(trainer: Trainer, prepared: Prepared, seed: int) -> tuple[Trainer, bool]:
     """Start the trainer's model as the plan says, or a rival that is better.
 
-    Returns who goes on, and whether its model has left the PCA start.
+    Returns the trainer that goes on, and whether its model has left the PCA start.
     """
     start, model = trainer.plan.start, trainer.model
     rivals = start.rivals(prepared, model.architecture, trainer.rows.n_samples)

@@ -27,7 +27,7 @@ TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 def check_domain(likelihood: Likelihood, X: Any, names: Any = None) -> None:
-    """Raise ValueError where checked rows, dense or sparse, are outside a likelihood's domain."""
+    """Raise ValueError if checked rows, dense or sparse, are outside a likelihood's domain."""
     if likelihood.has_domain:
         likelihood.check(column_ranges(X, None if names is None else list(names)))
 
@@ -35,8 +35,8 @@ def check_domain(likelihood: Likelihood, X: Any, names: Any = None) -> None:
 class Rowwise:
     """Results of blocks of rows, written to one array.
 
-    Small arrays kept between the large ones of the blocks would keep the allocator from using
-    their memory again: a likelihood by 5000 draws then grows by megabytes per row.
+    Small arrays kept between the large ones of the blocks would keep the allocator from reusing
+    their memory: a likelihood by 5000 draws then grows by megabytes per row.
     """
 
     array: np.ndarray
@@ -65,7 +65,7 @@ class Trained:
     parameters : ndarray of shape (n_parameters,)
         Of networks and components.
     buffers : mapping of str to ndarray
-        What user modules keep beside their parameters.
+        What user modules keep besides their parameters.
     layout : list of (str, list of int)
         Names and shapes of parameters and buffers, by which a change of the code is noticed.
     """

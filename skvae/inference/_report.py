@@ -205,7 +205,7 @@ def _decoder_moments(
     weight = weight / weight.sum()
     with torch.enable_grad():
         z = z.detach().requires_grad_()
-        # One number where it is one: the noise of all features is then one, too.
+        # One number if all units are equal, so that a shared noise stays one number.
         unit = as_tensor(scale[:1] if (scale == scale[0]).all() else scale)
         mean = model.mean(model.decode(z)) * unit  # (rows, d)
         u = torch.zeros_like(mean, requires_grad=True)

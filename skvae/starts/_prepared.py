@@ -19,7 +19,7 @@ from skvae.likelihoods import Likelihood, Response
 from skvae.starts._spectrum import Spectrum, principal_spectrum, resolve_n_components
 from skvae.tables import View, shown, weighted_moments
 
-# Least noise, over the mean variance: below, float32 residuals are rounding.
+# Least noise relative to the mean variance: below it float32 residuals are rounding.
 NOISE_FLOOR = 1e-12
 
 
@@ -58,7 +58,7 @@ def probabilistic_pca(
     n_components : int
         Number of latents; those beyond the rank start at the prior.
     noise_variance : float or None
-        Noise where the likelihood fixes it.
+        Noise, if the likelihood fixes it.
     """
     values, rank = spectrum.eigenvalues, spectrum.rank
     n_started = min(n_components, rank)
@@ -157,7 +157,7 @@ def prepare(
 def prepare_stream(
     X: Any, weight: np.ndarray | None, likelihood: Likelihood, n_components: Any
 ) -> Prepared:
-    """Prepare for the first rows of a stream, whose units later rows have to do with.
+    """Prepare from the first rows of a stream, whose units all later rows will have.
 
     A feature that is constant so far may vary later: it enters in the table's own units.
 

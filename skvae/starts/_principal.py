@@ -11,7 +11,7 @@ from skvae.starts._prepared import NOISE_FLOOR, Prepared
 from skvae.starts._random import Random
 from skvae.tables import Rows
 
-# Where "auto" races starts: from so many latents and rows on.
+# "auto" races starts from this many latents and rows on.
 _RACE_COMPONENTS = 16
 _RACE_ROWS = 5000
 
@@ -83,7 +83,7 @@ class Auto(PrincipalComponents):
     """PCA, raced against others where it can hold a model in its linear basin.
 
     With at least 16 latents, 5000 training rows and hidden layers every latent may stay at its
-    axis. There the full start, one of its leading fifth and the usual random start, which has no
+    axis. Then the full start, one of its leading fifth and the usual random start, which has no
     linear paths, are trained for a few epochs, and the best on the held-out rows goes on.
     """
 

@@ -18,7 +18,7 @@ from skvae.tables import Moments, blocks
 # Above this many features the covariance is not formed, unless all of its spectrum is asked for.
 _DENSE_FEATURES = 1000
 
-# Ratio of the features' spreads from which on small eigenvalues need an accuracy of their own.
+# Ratio of the features' spreads above which small eigenvalues need an accuracy of their own.
 _GRADED = 1e5
 
 
@@ -42,11 +42,11 @@ class Spectrum:
     total_variance : float
         Sum of all eigenvalues.
     n_samples : float
-        Number of rows, or the total weight where that is larger.
+        Number of rows, or the total weight if that is larger.
     n_directions : int
         min(n_samples, n_features): what PCA counts its discarded eigenvalues by.
     rest : float or None
-        Sum of the eigenvalues beyond these, where it is known better than by the difference.
+        Sum of the eigenvalues beyond these, if it is known better than by the difference.
     """
 
     eigenvalues: np.ndarray
@@ -102,7 +102,7 @@ def principal_spectrum(
     spectrum : Spectrum
     """
     n_samples, n_features = X.shape
-    # Of relative weights the divisor is that of equal ones. Both agree where they meet.
+    # For relative weights the divisor is that of equal weights; at the border both are the same.
     count = moments.count
     divisor = moments.total_weight * (count - 1.0) / count
     n_directions = min(round(count), n_features)
@@ -127,7 +127,7 @@ def principal_spectrum(
     if len(order):
         # svd_flip works in place: the second argument must not be a view of the first.
         vectors = svd_flip(vectors, vectors.T.copy(), u_based_decision=True)[0]
-    # Lanczos leaves the rest unseen: unless it met the end, the rank is what the shape allows.
+    # Lanczos leaves other eigenvalues unseen: if all seen count, the rank is what the shape allows.
     rank = int(kept.sum())
     if len(values) < n_directions and kept.all():
         rank = min(round(count) - 1, n_features)
@@ -163,7 +163,7 @@ def _graded_eigenpairs(scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray] | N
     ``eigh`` is accurate to the largest eigenvalue's rounding, in which the features in small units
     drown. With D the features' norms and C = LL' their correlations, the singular values of L'D are
     the roots of the eigenvalues, and one-sided Jacobi rotations find each to its own rounding
-    (Demmel and Veselic 1992). None where the features are of one order, or C is singular.
+    (Demmel and Veselic 1992). None if the features are of one order, or C is singular.
     """
     norms = np.sqrt(np.diag(scatter))
     if norms.min() == 0.0 or norms.max() < _GRADED * norms.min():

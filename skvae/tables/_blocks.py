@@ -13,7 +13,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 # Cells of a block: 8 MiB of float64.
 BLOCK_CELLS = 2**20
 
-# Below, squares lose digits to underflow.
+# Variances below this lose digits to underflow.
 _LEAST_VARIANCE = 1e-300
 
 
@@ -28,7 +28,7 @@ class Moments:
     total_weight : float
         Sum of the weights, or the number of rows.
     count : float
-        Number of rows, or the total weight where that is larger: weights that add up to less than
+        Number of rows, or the total weight if that is larger: weights that add up to less than
         the number of rows are relative, not counts.
     """
 
@@ -45,7 +45,7 @@ class Moments:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnRanges:
-    """What a domain can be checked by, column by column.
+    """What a likelihood's domain is checked by, per column.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class ColumnRanges:
     is_whole : ndarray of bool of shape (n_features,)
         Whether a column holds whole numbers only.
     names : sequence of str or None
-        Names of the columns, where X has such.
+        Names of the columns, if X has any.
     """
 
     minimum: np.ndarray
@@ -63,7 +63,7 @@ class ColumnRanges:
     names: Sequence[str] | None = None
 
     def name(self, column: int) -> str:
-        """Say which column it is."""
+        """Name a column in a message."""
         return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
 
 
@@ -82,7 +82,7 @@ def column_ranges(X: Any, names: Sequence[str] | None = None) -> ColumnRanges:
 def blocks(X: Any, width: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield ``X`` as dense float64 blocks of rows, each with its slice.
 
-    ``width`` is the widest array that the caller makes a row of; by default X's own.
+    ``width`` is that of the widest array that the caller makes of a block; by default X's own.
     """
     step = max(1, BLOCK_CELLS // max(X.shape[1], width or 1))
     for start in range(0, X.shape[0], step):
@@ -97,7 +97,7 @@ def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
     Raises
     ------
     ValueError
-        If the square of the spread of X is beyond float64, or below.
+        If the squared spread of X overflows float64, or underflows.
     """
     n_samples = X.shape[0]
     total = float(n_samples if weight is None else weight.sum())
@@ -136,7 +136,7 @@ def _varies(X: Any) -> bool:
 
 
 class Picked:
-    """Rows of a dense X at ``index``, gathered only where they are read.
+    """Rows of a dense X at ``index``, gathered only when they are read.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class Picked:
 
 
 class Derived:
-    """A function of each cell of a dense X, computed where its rows are read.
+    """A function of each cell of a dense X, computed when its rows are read.
 
     Parameters
     ----------
@@ -175,5 +175,5 @@ class Derived:
 
 
 def pick(X: Any, index: np.ndarray) -> Any:
-    """Rows of X at ``index``: those of a dense X stay where they lie."""
+    """Rows of X at ``index``, without a copy of a dense X."""
     return X[index] if sparse.issparse(X) else Picked(X, index)
