@@ -3,13 +3,12 @@
 Each raises AssertionError with a sentence that says which law, by which numbers, and what to do.
 """
 
+from skvae.testing._density import check_density, check_samples
 from skvae.testing._likelihoods import (
-    check_density,
     check_domain,
     check_likelihood,
     check_mask,
     check_pullback,
-    check_samples,
     check_start,
 )
 from skvae.testing._parts import (
