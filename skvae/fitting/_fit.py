@@ -172,12 +172,12 @@ def fit_model(
     """
     seed = int(random_state.randint(2**31 - 1))
     fraction = plan.validation_fraction if plan.budget.max_iter > 0 else None
-    kept, held = split(X.shape[0], fraction, random_state)
-    if held is not None:
+    training, held_out = split(X.shape[0], fraction, random_state)
+    if held_out is not None:
         check_settled(plan)
 
     def part(index: np.ndarray) -> tuple[Any, np.ndarray | None]:
-        if held is None:
+        if held_out is None:
             return X, weight
         return pick(X, index), None if weight is None else weight[index]
 
@@ -185,24 +185,25 @@ def fit_model(
     if resumed is not None:
         model, view = resumed.model, resumed.view
     else:
-        prepared = prepare(*part(kept), parts.likelihood, n_components)
+        prepared = prepare(*part(training), parts.likelihood, n_components)
         view = prepared.view
-        model = build(parts, prepared, plan, len(kept), seed)
-    rows = make_rows(model, *part(kept), view)
-    held_rows = None if held is None else make_rows(model, *part(held), view)
-    trainer, moved = Trainer(model, rows, held_rows, plan, seed), True
+        model = build(parts, prepared, plan, len(training), seed)
+    rows = make_rows(model, *part(training), view)
+    judging_rows = None if held_out is None else make_rows(model, *part(held_out), view)
+    trainer, has_left_start = Trainer(model, rows, judging_rows, plan, seed), True
     if prepared is not None:
-        trainer, moved = start_model(trainer, prepared, seed)
+        trainer, has_left_start = start_model(trainer, prepared, seed)
         model = trainer.model
     # With too few rows to hold any out, nothing could justify leaving the start.
-    judged = held is not None or fraction is None
-    first = None if held is None else trainer.held_out_bounds()
-    stay = not (judged or moved)
-    outcome = trainer.run(replace(plan.budget, max_iter=0) if stay else plan.budget)
-    if outcome.interrupted and not (outcome.terms and (outcome.best_epoch or not moved)):
+    judged = held_out is not None or fraction is None
+    start_bounds = None if held_out is None else trainer.held_out_bounds()
+    trains = judged or has_left_start
+    outcome = trainer.run(plan.budget if trains else replace(plan.budget, max_iter=0))
+    if outcome.interrupted and not (outcome.terms and (outcome.best_epoch or not has_left_start)):
         raise KeyboardInterrupt
     kept_start = False
-    if prepared is not None and not moved and first is not None and not gained(trainer, first):
+    accepted = has_left_start or start_bounds is None or gained(trainer, start_bounds)
+    if prepared is not None and not accepted:
         # The start is kept, so that nothing is left to hold rows out for.
         outcome, kept_start = replace(outcome, best_epoch=0), True
         prepared = prepare(X, weight, parts.likelihood, prepared.n_components)
@@ -229,13 +230,13 @@ def check_settled(plan: Plan) -> None:
         )
 
 
-def gained(trainer: Trainer, first: np.ndarray) -> bool:
-    """Say whether the held-out rows prove a gain over ``first``, their bounds at the start.
+def gained(trainer: Trainer, start_bounds: np.ndarray) -> bool:
+    """Say whether the held-out rows prove a gain over ``start_bounds``, theirs at the start.
 
     It takes a one-sided paired t-test, because with few rows the best of many epochs is better
     than the start by chance. A start that is left without proof is a loss on other rows.
     """
-    gain, weight = trainer.held_out_bounds() - first, trainer.held_out_weight
+    gain, weight = trainer.held_out_bounds() - start_bounds, trainer.held_out_weight
     share = np.full(len(gain), 1.0 / len(gain)) if weight is None else weight / weight.sum()
     freedom = 1.0 / (share**2).sum() - 1.0
     mean = share @ gain

@@ -141,9 +141,9 @@ def prepare(
         needs_double = probabilistic_pca(spectrum, k, None).noise_variance <= NOISE_FLOOR
     if needs_double:
         # Units half way between the largest features and the noise keep both within bounds.
-        left = spectrum.discarded(k) / max(spectrum.n_directions - k, 1)
-        shrunk = max(left, NOISE_FLOOR**2) ** 0.25
-        view, spectrum = view.over(shrunk), spectrum.over(shrunk)
+        noise = spectrum.discarded(k) / max(spectrum.n_directions - k, 1)
+        unit = max(noise, NOISE_FLOOR**2) ** 0.25
+        view, spectrum = view.over(unit), spectrum.over(unit)
         response = likelihood.response(view, moments, of_inputs)
     return Prepared(
         view=view,

@@ -57,21 +57,21 @@ class PrincipalComponents(Start):
         else:
             # What is discarded, over all features: the mean squared error of PCA's points. And
             # these are PCA's own, where a posterior's means are shrunk by its noise.
-            left = max(prepared.spectrum.n_directions - m, 1) / len(response.natural)
-            start_noise(model, max(noise * left, NOISE_FLOOR))
+            n_left = max(prepared.spectrum.n_directions - m, 1) / len(response.natural)
+            start_noise(model, max(noise * n_left, NOISE_FLOOR))
             noise = 0.0
         signal = np.sqrt(start.eigenvalues - noise)
-        along = (start.vectors * signal / start.eigenvalues).T / response.spread
+        slopes = (start.vectors * signal / start.eigenvalues).T / response.spread
         scale = prepared.view.input_scale
         if scale is not None:  # a constant feature, of scale 0, has no part in any axis
-            along = np.divide(along, scale, out=np.zeros_like(along), where=scale > 0)
+            slopes = np.divide(slopes, scale, out=np.zeros_like(slopes), where=scale > 0)
         weights = start.vectors * signal * response.gain[:, None]
         natural = model.likelihood.recentred(response.natural, np.square(weights).sum(1))
         log_variance = torch.zeros(model.n_components, dtype=torch.float64)
         log_variance[:m] = torch.from_numpy(np.log(start.noise_variance / start.eigenvalues))
         encoder, decoder = model.encoder, model.decoder
         with torch.no_grad():
-            encoder.linear[:m] = torch.from_numpy(along)
+            encoder.linear[:m] = torch.from_numpy(slopes)
             decoder.linear[:, :m] = torch.from_numpy(weights)
             decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
             encoder.output_bias.copy_(
