@@ -16,6 +16,7 @@ from skvae.posteriors import Posterior
 from skvae.priors import Prior
 from skvae.regularizers import Regularizer
 from skvae.schedules import Schedule
+from skvae.starts import Start
 
 # What every estimator, and every part that a user chooses, derives from.
 _BASES = (
@@ -27,6 +28,7 @@ _BASES = (
     Prior,
     Regularizer,
     Schedule,
+    Start,
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from skvae.estimators._vae import VariationalAutoencoder
+from skvae.estimators import VariationalAutoencoder
 from skvae.likelihoods import Likelihood
 from skvae.starts import PrincipalComponents
 from skvae.testing._cells import Case, make_case, refusal

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from torch import Tensor
 
-from skvae.estimators._vae import VariationalAutoencoder
+from skvae.estimators import VariationalAutoencoder
 from skvae.model import Model
 from skvae.objectives import Objective
 from skvae.posteriors import Posterior

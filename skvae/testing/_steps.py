@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skvae.fitting._steps import ComposedStep, WrittenStep
+from skvae.fitting import ComposedStep, WrittenStep
 from skvae.likelihoods import Likelihood
 from skvae.model import Architecture, Model
 from skvae.objectives import ELBO
