@@ -12,7 +12,6 @@ from sklearn.preprocessing import StandardScaler
 from walking import ESTIMATORS, FITS, X, every_bit, fits, fitted, small
 
 from skvae import Autoencoder, VariationalAutoencoder, trusted_types
-from skvae.estimators import _base
 from skvae.likelihoods import Gaussian
 from skvae.schedules import WarmUp
 
@@ -99,7 +98,7 @@ def test_state_of_a_stream_is_bounded_and_its_bits_are_not_changed_by_it(estimat
         return model, sizes
 
     whole, _ = stream()
-    monkeypatch.setattr(_base, "_KEPT_PASSES", 3)
+    monkeypatch.setattr("skvae.estimators._publish._KEPT_PASSES", 3)
     model, sizes = stream()
     assert sizes[-1] == sizes[3]
     assert model.n_iter_ == whole.n_iter_ == 9

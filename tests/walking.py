@@ -4,6 +4,7 @@ The walks are by name and signature: a method or a function of skvae.metrics tha
 or fails here because nobody said what to give it.
 """
 
+import dataclasses
 import hashlib
 import inspect
 
@@ -186,6 +187,8 @@ def outcomes(model, y, names=None, convert=lambda array: array):
 
 def bits(result):
     """Digest of the shape, type and bits of a result, which may be a tuple or sparse."""
+    if dataclasses.is_dataclass(result):
+        result = dataclasses.astuple(result)
     parts = result if isinstance(result, tuple) else (result,)
     digest = hashlib.sha256()
     for part in parts:
