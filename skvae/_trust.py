@@ -9,12 +9,16 @@ from typing import Any
 
 from skvae._sklearn.estimator import Estimator
 from skvae.corruptions import Corruption
+from skvae.inference import Fitted, LatentReport
 from skvae.likelihoods import Likelihood
+from skvae.model import Architecture
 from skvae.objectives import Objective
 from skvae.posteriors import Posterior
 from skvae.priors import Prior
 from skvae.regularizers import Regularizer
 from skvae.schedules import Schedule
+from skvae.starts import Start
+from skvae.tables import View
 
 # What every estimator, and every part that a user chooses, derives from.
 _BASES = (
@@ -26,7 +30,11 @@ _BASES = (
     Prior,
     Regularizer,
     Schedule,
+    Start,
 )
+
+# What a fitted model is kept in.
+_RECORDS = (Architecture, Fitted, LatentReport, View)
 
 
 def trusted_types() -> list[str]:
@@ -53,9 +61,8 @@ def trusted_types() -> list[str]:
     own = {cls for base in _BASES for cls in _below(base) if _is_own(cls)}
     # What only others derive from is in no file.
     bases = {base for cls in own for base in cls.__mro__[1:]}
-    return sorted(
-        f"{cls.__module__}.{cls.__name__}" for cls in own - bases if not inspect.isabstract(cls)
-    )
+    kept = {*own - bases, *_RECORDS}
+    return sorted(f"{cls.__module__}.{cls.__name__}" for cls in kept if not inspect.isabstract(cls))
 
 
 def _below(base: type[Any]) -> Iterator[type[Any]]:

@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -368,7 +369,9 @@ def test_change_says_what_had_which_shape(monkeypatch):
 @pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
 def test_parameters_of_another_length_are_refused(length, use):
     vae = make(max_iter=1).fit(X)
-    vae._parameters = np.resize(vae._parameters, length % (len(vae._parameters) + 1000))
+    parameters = vae._fitted.parameters
+    parameters = np.resize(parameters, length % (len(parameters) + 1000))
+    vae._fitted = replace(vae._fitted, parameters=parameters)
     with pytest.raises(ValueError, match=r"fitted parameters have the shape.*fit it anew"):
         use(vae)
 

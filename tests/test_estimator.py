@@ -145,7 +145,7 @@ def test_inverse_transform_decodes_the_unshrunk_mean(fitted):
 def test_sorted_latents_are_decoded_as_what_they_were():
     """From a random start the order of the variance explained is not that of the networks."""
     estimator = from_random().fit(WINE)
-    assert (np.diff(estimator._order) < 0).any()
+    assert (np.diff(estimator._fitted.report.order) < 0).any()
     # PCA leaves a third of the variance; a latent in another's place would add to all of it.
     assert squared_error(estimator, WINE) < 0.6 * WINE.var(0).sum()
     mean, _ = estimator.encode(WINE)
@@ -403,7 +403,7 @@ def test_user_networks_train_and_survive_a_pickle(networks):
     np.testing.assert_array_equal(copy.transform(CANCER), estimator.transform(CANCER))
     np.testing.assert_array_equal(copy.score_samples(CANCER), estimator.score_samples(CANCER))
     # The running means are the training rows', not the zeros that they begin with.
-    means = [v for name, v in estimator._buffers.items() if name.endswith("running_mean")]
+    means = [v for name, v in estimator._fitted.buffers.items() if name.endswith("running_mean")]
     assert len(means) == len(networks)
     assert all(mean.any() for mean in means)
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skvae import Autoencoder, VariationalAutoencoder, trusted_types
-from skvae.estimators import _base
+from skvae.estimators import _publish
 from skvae.likelihoods import Gaussian
 from skvae.schedules import WarmUp
 
@@ -113,7 +113,7 @@ def test_state_of_a_stream_is_bounded_and_its_bits_are_not_changed_by_it(estimat
         return model, sizes
 
     whole, _ = stream()
-    monkeypatch.setattr(_base, "_KEPT_PASSES", 3)
+    monkeypatch.setattr(_publish, "_KEPT_PASSES", 3)
     model, sizes = stream()
     assert sizes[-1] == sizes[3]
     assert model.n_iter_ == whole.n_iter_ == 9
@@ -169,9 +169,9 @@ def test_trusted_types_are_this_packages_own():
 
 
 def test_trusted_types_hold_every_component_that_can_be_chosen():
-    from skvae.estimators._components import COMPONENTS, CORRUPTIONS
+    from skvae.estimators._components import COMPONENTS, CORRUPTIONS, STARTS
 
-    aliases = [*(aliases for aliases, _ in COMPONENTS.values()), CORRUPTIONS]
+    aliases = [*(aliases for aliases, _ in COMPONENTS.values()), CORRUPTIONS, STARTS]
     chosen = {f"{cls.__module__}.{cls.__name__}" for group in aliases for cls in group.values()}
     assert chosen <= set(trusted_types())
 

@@ -128,8 +128,8 @@ def test_whitened_start_is_whitened_pca(table, n):
 def test_start_is_kept_where_no_epoch_is_better(raced, monkeypatch):
     """The held-out rows then serve, too: the start is that of all rows."""
     if raced:
-        monkeypatch.setattr("skvae.fitting._fit._RACE_COMPONENTS", 1)
-        monkeypatch.setattr("skvae.fitting._fit._RACE_ROWS", 1)
+        monkeypatch.setattr("skvae.starts._principal._RACE_COMPONENTS", 1)
+        monkeypatch.setattr("skvae.starts._principal._RACE_ROWS", 1)
     X = TABLES["breast cancer scaled"]
     vae = VariationalAutoencoder(5, learning_rate_init=1e-30, max_iter=2, random_state=0).fit(X)
     pca = PCA(5).fit(X)
@@ -164,17 +164,17 @@ def test_random_start_without_hidden_layers_is_linear():
 def test_warm_start_keeps_the_networks_whatever_init_says_now():
     X = TABLES["wine scaled"]
     vae = start(2, init="random", hidden_layer_sizes=(8,), max_iter=3).fit(X)
-    before = vae._parameters.shape
+    before = vae._fitted.parameters.shape
     vae.set_params(init="pca", warm_start=True).fit(X)
-    assert vae._parameters.shape == before
+    assert vae._fitted.parameters.shape == before
 
 
 def test_race_goes_on_with_its_winner(monkeypatch):
-    monkeypatch.setattr("skvae.fitting._fit._RACE_ROWS", 100)
+    monkeypatch.setattr("skvae.starts._principal._RACE_ROWS", 100)
     run, ran = Trainer.run, []
 
-    def remember(self, schedule):
-        ran.append((self, run(self, schedule)))
+    def remember(self, budget):
+        ran.append((self, run(self, budget)))
         return ran[-1][1]
 
     monkeypatch.setattr(Trainer, "run", remember)
@@ -184,7 +184,7 @@ def test_race_goes_on_with_its_winner(monkeypatch):
     best = max(race, key=lambda record: max(record[1].scores))
     assert len(race) == 3
     assert last is best[0]
-    np.testing.assert_array_equal(vae._parameters, last.model.flat.values.numpy())
+    np.testing.assert_array_equal(vae._fitted.parameters, last.model.flat.values.numpy())
 
 
 # ------------------------------------------------------- number of components
@@ -384,13 +384,13 @@ def test_start_that_diverges_loses_the_race(n_diverging, monkeypatch):
     X = load_digits().data[:200]
     run, calls = Trainer.run, []
 
-    def first_ones_diverge(self, schedule):
-        calls.append(schedule)
+    def first_ones_diverge(self, budget):
+        calls.append(budget)
         if len(calls) <= n_diverging:
             raise DivergenceError("diverged")
-        return run(self, schedule)
+        return run(self, budget)
 
-    monkeypatch.setattr("skvae.fitting._fit._RACE_ROWS", 100)
+    monkeypatch.setattr("skvae.starts._principal._RACE_ROWS", 100)
     monkeypatch.setattr(Trainer, "run", first_ones_diverge)
     vae = VariationalAutoencoder(16, max_iter=3, random_state=0)
     if n_diverging == 3:

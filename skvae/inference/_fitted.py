@@ -112,7 +112,7 @@ class Fitted:
         dtype = TORCH_DTYPES[self.parameters.dtype.name]
         generator = torch.Generator()
         model = Model(self.architecture, dtype, device, generator, layout=self.layout)
-        model.flat.load(self.parameters)
+        model.flat.load(as_tensor(self.parameters))
         return self._with_constants(model)
 
     def _with_constants(self, model: Model) -> Model:
