@@ -1,5 +1,6 @@
 """What a user asks of the estimator: transform, sample, score, streams, searches, warm starts."""
 
+import logging
 import pickle
 
 import numpy as np
@@ -389,6 +390,29 @@ def test_last_epoch_is_kept_without_early_stopping():
     assert len(best.validation_scores_) == 4
     assert best.best_validation_score_ == max(best.validation_scores_)
     np.testing.assert_allclose(best.score(CANCER), start, rtol=1e-4)
+
+
+TABLES_KEPT = {"iris": (IRIS, 200, True), "digits": (load_digits().data, 20, False)}
+
+
+@pytest.mark.parametrize(
+    ("table", "max_iter", "is_start"), TABLES_KEPT.values(), ids=TABLES_KEPT.keys()
+)
+def test_kept_epoch_is_named_with_its_value_in_one_line(table, max_iter, is_start, caplog):
+    """On iris no epoch is proved better than PCA, whichever has the highest held-out value."""
+    with caplog.at_level(logging.INFO, "skvae"):
+        vae = VariationalAutoencoder(2, max_iter=max_iter, random_state=0).fit(table)
+    scores = vae.validation_scores_
+    assert (vae.best_epoch_ == 0) == is_start
+    assert vae.best_validation_score_ == scores[vae.best_epoch_]
+    (record,) = (record for record in caplog.records if record.name == "skvae")
+    assert record.levelno == logging.INFO
+    if is_start:
+        expected = f"kept the start: none of {vae.n_iter_} epochs was proved better"
+    else:
+        gain = f"{vae.best_validation_score_ - scores[0]:+.4f} nats"
+        expected = f"kept epoch {vae.best_epoch_} of {vae.n_iter_}, {gain}"
+    assert expected in record.getMessage()
 
 
 # --------------------------------------------------------------- user networks

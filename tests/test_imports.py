@@ -155,7 +155,8 @@ from skvae import starts, training
 from skvae.estimators import _base
 
 def short(budget=training.Budget, **fields):
-    return budget(**{**fields, "max_iter": 1})
+    fields["max_iter"] = 1
+    return budget(**fields)
 
 _base.Budget = training.Budget = short
 starts.BoltzmannMachines.write = starts.Random.write

@@ -9,15 +9,18 @@ import scipy.stats
 import torch
 from scipy.sparse import csr_array
 from scipy.special import xlogy
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from skvae import VariationalAutoencoder
 from skvae.fitting._fit import gained
 from skvae.fitting._trainer import Trainer
 from skvae.likelihoods import Gaussian
+from skvae.starts import PrincipalComponents
 from skvae.training import DivergenceError
 
 RAW = {
@@ -185,6 +188,29 @@ def test_race_goes_on_with_its_winner(monkeypatch):
     assert len(race) == 3
     assert last is best[0]
     np.testing.assert_array_equal(vae._fitted.parameters, last.model.flat.values.numpy())
+
+
+@tables
+def test_leading_latents_alone_are_pca_of_as_many(X):
+    vae, pca = start(3, init=PrincipalComponents(1)).fit(X), PCA(1).fit(X)
+    assert vae.n_components_ == 3
+    assert vae.n_active_components_ == 1
+    assert_close(vae.components_[:1], pca.components_)
+    assert_close(vae.score(X), pca.score(X))
+
+
+def test_start_that_is_an_object_is_a_parameter_like_any_other():
+    X = TABLES["wine scaled"]
+    vae = start(3, init=PrincipalComponents(1))
+    copy = clone(vae)
+    assert copy.init is not vae.init
+    assert copy.get_params()["init__n_started"] == 1
+    search = GridSearchCV(vae, {"init__n_started": [1, 2, 3]}, cv=2, error_score="raise").fit(X)
+    best = search.best_params_["init__n_started"]
+    expected = [cross_val_score(PCA(n), X, cv=2).mean() for n in (1, 2, 3)]
+    assert_close(search.cv_results_["mean_test_score"], expected)
+    assert search.best_estimator_.n_active_components_ == best
+    assert vae.init.n_started == 1
 
 
 # ------------------------------------------------------- number of components
