@@ -18,7 +18,7 @@ from skvae.likelihoods import Likelihood
 from skvae.model import Architecture, Layout, Model
 from skvae.objectives import Draws
 from skvae.schedules import Schedule
-from skvae.tables import Batch, Rows, View, column_ranges
+from skvae.tables import Batch, ColumnRanges, Rows, View
 
 # Cells that a block of rows may fill: enough for BLAS, bounded in memory.
 BLOCK_CELLS = 2**22
@@ -29,7 +29,7 @@ TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
 def check_domain(likelihood: Likelihood, X: Any, names: Any = None) -> None:
     """Raise ValueError if checked rows, dense or sparse, are outside a likelihood's domain."""
     if likelihood.has_domain:
-        likelihood.check(column_ranges(X, None if names is None else list(names)))
+        likelihood.check(ColumnRanges(X, None if names is None else list(names)))
 
 
 class Rowwise:
@@ -87,7 +87,7 @@ class Trained:
         dtype = TORCH_DTYPES[self.parameters.dtype.name]
         generator = torch.Generator()
         model = Model(self.architecture, dtype, device, generator, layout=self.layout)
-        model.flat.load(self.parameters)
+        model.flat.load(as_tensor(self.parameters))
         return self._with_constants(model)
 
     def _with_constants(self, model: Model) -> Model:

@@ -79,7 +79,7 @@ class PrincipalComponents(Start):
             )
 
 
-class Auto(PrincipalComponents):
+class Auto(Start):
     """PCA, raced against others where it can hold a model in its linear basin.
 
     With at least 16 latents, 5000 training rows and hidden layers every latent may stay at its
@@ -87,8 +87,7 @@ class Auto(PrincipalComponents):
     linear paths, are trained for a few epochs, and the best on the held-out rows goes on.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    is_principal = True
 
     def rivals(self, prepared: Prepared, architecture: Architecture, n_rows: int) -> list[Start]:
         """Full start, its leading fifth, and a random one."""
@@ -97,3 +96,7 @@ class Auto(PrincipalComponents):
         if k < _RACE_COMPONENTS or n_rows < _RACE_ROWS or not deep:
             return []
         return [PrincipalComponents(), PrincipalComponents(max(1, k // 5)), Random()]
+
+    def write(self, model: Model, prepared: Prepared, rows: Rows, seed: int) -> None:
+        """Write PCA, of all latents."""
+        PrincipalComponents().write(model, prepared, rows, seed)

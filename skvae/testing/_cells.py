@@ -121,11 +121,8 @@ def _shapes(likelihood: Likelihood, n_targets: int) -> list[tuple[int, ...]]:
 
 def refusal(likelihood: Likelihood, values: np.ndarray, names: Sequence[str] | None) -> str | None:
     """Say what ``check`` says of a row of these values, or None where it lets them pass."""
-    ranges = ColumnRanges(
-        minimum=values, maximum=values, is_whole=values == np.floor(values), names=names
-    )
     try:
-        likelihood.check(ranges)
+        likelihood.check(ColumnRanges(values[None], names))
     except ValueError as error:
         return str(error)
     return None
