@@ -21,8 +21,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._core.arrays import as_tensor
-
 # Takes the gradient of the output, gives that of the input, or None if nobody asks for it.
 Pullback = Callable[[np.ndarray], Any]
 Shape = tuple[int, ...]
@@ -113,7 +111,7 @@ class FlatParameters:
     def load(self, values: Tensor) -> None:
         """Copy fitted values; ValueError where they have another length."""
         _check_length(values, len(self.values))
-        self.values.copy_(as_tensor(values))
+        self.values.copy_(values)
 
 
 def _check_length(values: Tensor, length: int) -> None:

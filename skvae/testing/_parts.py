@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from torch import Tensor
 
+from skvae._core.arrays import as_tensor
 from skvae.estimators import VariationalAutoencoder
 from skvae.model import Model
 from skvae.objectives import Objective
@@ -44,7 +45,7 @@ def _model(n_components: int, max_iter: int = 3, **components: Any) -> tuple[Mod
             ._fitted
         )
     model = Model(fitted.architecture, torch.float64, "cpu", torch.Generator())
-    model.flat.load(fitted.parameters)
+    model.flat.load(as_tensor(fitted.parameters))
     model.see(fitted.view)
     return model, fitted.batch(model, X[:_ROWS])
 
