@@ -292,7 +292,8 @@ class Autoencoder(BaseAutoencoder):
         Z : ndarray of shape (n_samples, n_components_)
             Points; ``transform`` scales them to X's units.
         """
-        return self._fitted.encode(self._check_rows(X))[0]
+        X = self._check_rows(X)
+        return self._fitted.encode(X)[0]
 
     @isolated
     def score_samples(self, X: Any) -> np.ndarray:
@@ -313,4 +314,5 @@ class Autoencoder(BaseAutoencoder):
         log_likelihood : ndarray of shape (n_samples,)
             In nats.
         """
-        return self._fitted.log_reconstruction(self._check_rows(X))
+        X = self._check_rows(X)
+        return self._fitted.log_reconstruction(X)

@@ -60,7 +60,8 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         Z : ndarray of shape (n_samples, n_components_)
             Latent coordinates, in X's units, float32 for a float32 X and float64 otherwise.
         """
-        latents = self._fitted.means(self._check_rows(X))
+        X = self._check_rows(X)
+        latents = self._fitted.means(X)
         scale = self._fitted.report.unshrink * self._output_scale()
         return latents * scale.astype(latents.dtype)
 
@@ -113,7 +114,8 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         X : ndarray of shape (n_samples, n_features_in_)
             Expected rows, in X's units.
         """
-        return self._fitted.decode(self._check_latents(Z))
+        Z = self._check_latents(Z)
+        return self._fitted.decode(Z)
 
     @isolated
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

@@ -313,7 +313,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         mean, std : ndarray of shape (n_samples, n_components_)
             Posterior means, without the unshrinking of ``transform``, and standard deviations.
         """
-        return self._fitted.encode(self._check_rows(X))
+        X = self._check_rows(X)
+        return self._fitted.encode(X)
 
     @isolated
     def score_samples(self, X: Any, *, n_draws: int = 100) -> np.ndarray:
@@ -346,4 +347,5 @@ class VariationalAutoencoder(BaseAutoencoder):
         .. [1] Burda, Grosse and Salakhutdinov (2016), "Importance weighted autoencoders", eq. 8.
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
-        return self._fitted.read_log_weights(self._check_rows(X), n_draws, log_mean_exp)
+        X = self._check_rows(X)
+        return self._fitted.read_log_weights(X, n_draws, log_mean_exp)
