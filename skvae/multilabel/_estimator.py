@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from skvae._core.process import isolated
-from skvae._sklearn.compat import Interval, StrOptions, fit_context
+from skvae._sklearn.compat import Interval, StrOptions, fit_context, with_callbacks
 from skvae.multilabel._base import BaseMultilabel
 from skvae.nn import ACTIVATIONS
 
@@ -217,6 +217,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     @isolated
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CanonicalCorrelatedAutoencoder:

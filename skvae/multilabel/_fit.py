@@ -30,6 +30,7 @@ from skvae.training import (
     Adam,
     Budget,
     Outcome,
+    Watcher,
     limit_threads,
     resolve_device,
     train,
@@ -76,7 +77,7 @@ class Plan(NamedTuple):
     n_folds: int | str
     threshold: float | str
     validation_fraction: float
-    report: Callable[[int, float, float | None], None]
+    watcher: Watcher
 
 
 class Fit(NamedTuple):
@@ -414,7 +415,8 @@ def fit_model(
         if parts:
             folds, units = builder.folds(parts)
             evaluate = folds.evaluate if plan.early_stopping else None
-            first = run(folds, folds.state, evaluate, schedule, plan)
+            with plan.watcher.stage("folds", schedule.max_iter):
+                first = run(folds, folds.state, evaluate, schedule, plan)
             if first.interrupted and (len(parts) > 1 or not first.best_epoch):
                 raise KeyboardInterrupt  # nothing was learned that could be kept
             threshold = threshold if tuned is None else folds.threshold(tuned)
@@ -422,7 +424,8 @@ def fit_model(
                 return finish(folds.trainers[0], labels, units, first, threshold)
             schedule = replace(schedule, n_epochs=max(first.best_epoch, 1))
         trainer, units = builder.trainer(None)
-        outcome = run(trainer, [trainer.model.flat.values], None, schedule, plan)
+        with plan.watcher.stage("all rows", schedule.max_iter):
+            outcome = run(trainer, [trainer.model.flat.values], None, schedule, plan)
         if outcome.interrupted and not outcome.best_epoch:
             raise KeyboardInterrupt
     if first is not None:
@@ -453,4 +456,4 @@ def run(
     plan: Plan,
 ) -> Outcome:
     """Train, and leave the best epoch's parameters in place."""
-    return train(trainer.epoch, evaluate, state, trainer, schedule, trainer.n_steps, plan.report)
+    return train(trainer.epoch, evaluate, state, trainer, schedule, trainer.n_steps, plan.watcher)
