@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import skvae
+from skvae._sklearn.compat import HAS_CALLBACKS
 
 PACKAGE = Path(skvae.__file__).parent
 
@@ -139,6 +140,8 @@ def distributions(extras):
 
 ABSENT = sorted(distributions(EXTRAS) - distributions(INSTALLED.split(",")))
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+if not HAS_CALLBACKS:
+    EXAMPLES.remove(ROOT / "examples" / "plot_pruned_search.py")
 
 # One epoch, no jobs, forests or pretraining, and no pictures written: what is imported stays.
 BARE = f"""

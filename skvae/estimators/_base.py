@@ -115,7 +115,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
     random_state: Any
     verbose: int
     # What the held-out value was compared with, and by how much the kept epoch is above it.
-    _lead: tuple[str, float] | None = None
+    _lead: tuple[str, float | None]
     best_epoch_: int
     n_iter_: int
     loss_curve_: list[float]
@@ -357,7 +357,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         if not self.__sklearn_is_fitted__():
             return []
         facts = [f"{self.n_active_components_} of {self.n_components_} latents active"]
-        origin, lead = self._lead or ("the start", None)
+        origin, lead = getattr(self, "_lead", ("the start", None))
         if not self.best_epoch_:
             return [*facts, f"{origin} kept after {self.n_iter_} epochs"]
         if lead is not None:

@@ -112,9 +112,9 @@ def publish(
     estimator.best_validation_score_ = (
         outcome.scores[outcome.best_epoch] if outcome.scores else None
     )
-    estimator._lead = None
-    if fit.reference is not None and outcome.scores:
-        estimator._lead = origin, outcome.scores[outcome.best_epoch] - fit.reference
+    best = estimator.best_validation_score_
+    known = fit.reference is not None and best is not None
+    estimator._lead = origin, best - fit.reference if known else None
 
 
 def as_of(estimator: Any, epoch: Epoch, X: Any, weight: np.ndarray | None) -> dict[str, Any]:

@@ -82,7 +82,8 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         Seeds the split, the first parameters, the order of rows and the dropout. Torch's global
         generator is neither read nor moved.
     verbose : int, default=0
-        Whether to print each epoch's loss and held-out F1.
+        1 shows one line that changes: the epoch, the held-out F1,
+        the time left and, last, what was kept. 2 logs a line an epoch to the logger "skvae".
 
     Attributes
     ----------

@@ -38,7 +38,8 @@ class Line:
     def end(self, text: str) -> None:
         """Leave a text for good."""
         self.clear()
-        print(text)
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
     def _write(self, text: str) -> None:
         sys.stdout.write("\r" + text.ljust(self.length))
