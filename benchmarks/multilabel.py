@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.common import Report, data_file
 from skvae import CanonicalCorrelatedAutoencoder
-from skvae.multilabel._labels import tune_threshold
+from skvae.multilabel._threshold import tune_threshold
 
 DATA = ("emotions", "scene", "yeast", "tmc2007")
 OURS = "skvae"

@@ -36,7 +36,8 @@ from skvae.display import (
     TrainingDisplay,
 )
 
-X, y = load_wine(return_X_y=True, as_frame=True)
+wine = load_wine()
+X, y, names = wine.data, wine.target, wine.feature_names
 pipe = make_pipeline(StandardScaler(), VariationalAutoencoder(4, random_state=0)).fit(X)
 
 
@@ -51,9 +52,11 @@ def plot_displays():
     figure = plt.figure(figsize=(15, 11.5), layout="constrained")
     grid = figure.subplots(2, 3)
     LatentSpaceDisplay.from_estimator(pipe, X, y, ax=grid[0, 0])
-    LatentGridDisplay.from_estimator(pipe, ax=grid[0, 1])
-    LatentTraversalDisplay.from_estimator(pipe, components=[0, 1, 2], ax=grid[0, 2])
-    ReconstructionDisplay.from_estimator(pipe, X[::20], ax=grid[1, 0])
+    LatentGridDisplay.from_estimator(pipe, feature_names=names, ax=grid[0, 1])
+    LatentTraversalDisplay.from_estimator(
+        pipe, components=[0, 1, 2], feature_names=names, ax=grid[0, 2]
+    )
+    ReconstructionDisplay.from_estimator(pipe, X[::20], feature_names=names, ax=grid[1, 0])
     TrainingDisplay.from_estimator(pipe, ax=grid[1, 1])
     ComponentsDisplay.from_estimator(pipe, X, ax=grid[1, 2])
     return figure
@@ -78,7 +81,7 @@ def main():
     output.mkdir(parents=True, exist_ok=True)
     plot_displays().savefig(output / "displays.png", dpi=70)
     print(f"wrote {output / 'displays.png'}")
-    explorer = LatentExplorer.from_estimator(pipe, X, y)
+    explorer = LatentExplorer.from_estimator(pipe, X, y, feature_names=names)
     print(f"wrote {explorer.save(output / 'explorer.html')}")
 
 

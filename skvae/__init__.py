@@ -4,7 +4,7 @@ from skvae._trust import trusted_types
 from skvae.estimators._autoencoder import Autoencoder
 from skvae.estimators._vae import VariationalAutoencoder
 from skvae.explorer import LatentExplorer
-from skvae.multilabel._estimator import CanonicalCorrelatedAutoencoder
+from skvae.multilabel import CanonicalCorrelatedAutoencoder
 
 __all__ = [
     "Autoencoder",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args, get_type_hints
 
 from skvae._sklearn.estimator import Estimator
 from skvae.corruptions import Corruption
@@ -15,6 +16,7 @@ from skvae.posteriors import Posterior
 from skvae.priors import Prior
 from skvae.regularizers import Regularizer
 from skvae.schedules import Schedule
+from skvae.starts import Start
 
 # What every estimator, and every part that a user chooses, derives from.
 _BASES = (
@@ -26,6 +28,7 @@ _BASES = (
     Prior,
     Regularizer,
     Schedule,
+    Start,
 )
 
 
@@ -33,8 +36,8 @@ def trusted_types() -> list[str]:
     """List this package's estimators and their parts, as ``skops.io.load(trusted=...)`` takes them.
 
     Only classes that this package defines are in it. A class or a network factory of yours, or of
-    whoever gave you the file, is not: name it beside these if you know it, for loading a file runs
-    what it names.
+    whoever gave you the file, is not: name it beside these if you know it, because loading a
+    file runs what it names.
 
     Returns
     -------
@@ -53,15 +56,27 @@ def trusted_types() -> list[str]:
     own = {cls for base in _BASES for cls in _below(base) if _is_own(cls)}
     # What only others derive from is in no file.
     bases = {base for cls in own for base in cls.__mro__[1:]}
-    return sorted(
-        f"{cls.__module__}.{cls.__name__}" for cls in own - bases if not inspect.isabstract(cls)
-    )
+    chosen = {cls for cls in own - bases if not inspect.isabstract(cls)}
+    return sorted(f"{cls.__module__}.{cls.__name__}" for cls in chosen | _facts(chosen))
 
 
 def _below(base: type[Any]) -> Iterator[type[Any]]:
     yield base
     for child in base.__subclasses__():
         yield from _below(child)
+
+
+def _facts(classes: Iterable[type[Any]]) -> set[type[Any]]:
+    """Dataclasses of this package that annotations of these classes, and theirs in turn, name."""
+    found: set[type[Any]] = set()
+    waiting: list[Any] = [hint for cls in classes for hint in get_type_hints(cls).values()]
+    while waiting:
+        hint = waiting.pop()
+        waiting += get_args(hint)
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint) and _is_own(hint):
+            waiting += [] if hint in found else get_type_hints(hint).values()
+            found.add(hint)
+    return found
 
 
 def _is_own(cls: type[Any]) -> bool:

@@ -326,8 +326,8 @@ def test_regularizer_does_what_it_says(regularizer, measure):
     def left(regularizer):
         settings = {"early_stopping": False, "max_iter": 40, "alpha": 1.0}
         fitted = make(3, regularizer=regularizer, **settings).fit(IRIS)
-        model = fitted._model(torch.float64)
-        batch = fitted._working(model, IRIS)
+        model = fitted._fitted.model(torch.float64)
+        batch = fitted._fitted.batch(model, IRIS)
         model.regularizer = measure
         draws = model.draws(batch, torch.zeros(1, 1, 3, dtype=torch.float64))
         return float(model.regularization(draws, batch, torch.Generator()).detach())
@@ -375,7 +375,7 @@ def test_unrolled_network_is_the_stacks_mean_field_pass(hidden, shift):
         down = machine.down(down)
     with torch.no_grad():
         close(model.encode(x).mean, z)
-        close(model.likelihood.mean(model.decode(z)), down)
+        close(model.mean(model.decode(z)), down)
 
 
 def test_contrast_is_zero_where_the_machine_is_the_datas():
@@ -453,7 +453,7 @@ def test_parameters_of_a_density_are_absent():
     names = set(VariationalAutoencoder().get_params()) - set(Autoencoder().get_params())
     assert names == {"prior", "posterior", "objective", "beta"}
     assert not hasattr(make(1).fit(IRIS), "kl_per_component_")
-    model = make().fit(IRIS)._model(torch.float64)
+    model = make().fit(IRIS)._fitted.model(torch.float64)
     assert isinstance(model.prior, StandardNormal)
 
 

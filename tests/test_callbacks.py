@@ -7,13 +7,13 @@ import threading
 
 import numpy as np
 import pytest
-from everything import CLASSES, ESTIMATORS, LABELS, X
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from walking import CLASSES, ESTIMATORS, LABELS, X
 
 from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder, callbacks
 from skvae._sklearn.compat import HAS_CALLBACKS

@@ -21,10 +21,10 @@ from test_laws import (
 )
 
 from skvae._core.math import normal_draws, soft_bound
-from skvae.likelihoods import Bernoulli, Gaussian
+from skvae.likelihoods import Bernoulli, Gaussian, Poisson, StudentT, log_constant
 from skvae.objectives import closed_form_kl
 from skvae.posteriors import DiagonalNormal
-from skvae.tables import Batch
+from skvae.tables import Batch, Moments
 
 
 def within_standard_errors(sample, expected, n_errors=5.0):
@@ -78,10 +78,24 @@ def test_draws_in_more_dimensions_than_sobol_has_are_standard_normal():
     assert within_standard_errors(draws.ravel() ** 2, 1.0)
 
 
+# The same distribution in SciPy, given raw output and the scale that the shared log is of.
+SCIPY = {
+    Gaussian: lambda _, raw, scale: scipy.stats.norm(raw, scale),
+    Bernoulli: lambda _, raw: scipy.stats.bernoulli(expit(raw)),
+    Poisson: lambda _, raw: scipy.stats.poisson(np.exp(raw)),
+    StudentT: lambda likelihood, raw, scale: scipy.stats.t(likelihood.df, raw, scale),
+}
+
+
 def scipy_distribution(likelihood, raw, params):
-    if isinstance(likelihood, Bernoulli):
-        return scipy.stats.bernoulli(expit(raw.numpy()))
-    return scipy.stats.norm(raw.numpy(), soft_bound(params[0]).mul(0.5).exp().numpy())
+    scales = [soft_bound(p).mul(0.5).exp().numpy() for p in params]
+    return SCIPY[type(likelihood)](likelihood, raw.numpy(), *scales)
+
+
+def log_density(likelihood, raw, target, observed, params):
+    """Log p(x|z) with the part that no parameter moves."""
+    log_p = likelihood.log_prob(raw, target, observed, params)
+    return log_p + log_constant(likelihood, target, observed)
 
 
 def shared_parameters(likelihood):
@@ -93,13 +107,13 @@ def test_log_prob_mean_and_variance_are_scipys(likelihood):
     raw, params = normal(3, N_ROWS, N_FEATURES), shared_parameters(likelihood)
     target = (normal(N_ROWS, N_FEATURES, seed=1) > 0).double()
     expected = scipy_distribution(likelihood, raw, params)
-    log_density = getattr(expected, "logpdf", None) or expected.logpmf
+    of_cells = getattr(expected, "logpdf", None) or expected.logpmf
     np.testing.assert_allclose(
-        likelihood.log_prob(raw, target, None, params),
-        log_density(target.numpy()).sum(-1),
+        log_density(likelihood, raw, target, None, params),
+        of_cells(target.numpy()).sum(-1),
         rtol=1e-10,
     )
-    np.testing.assert_allclose(likelihood.mean(raw), expected.mean(), rtol=1e-10)
+    np.testing.assert_allclose(likelihood.mean(raw, params), expected.mean(), rtol=1e-10)
     variance = likelihood.variance(raw, params).expand_as(raw)
     np.testing.assert_allclose(variance, expected.var(), rtol=1e-10)
 
@@ -108,46 +122,68 @@ def test_log_prob_mean_and_variance_are_scipys(likelihood):
 def test_density_integrates_to_one(likelihood):
     """One cell is observed at a time, the only way that a density of several is one of it."""
     raw, params = normal(1, 1, N_FEATURES), shared_parameters(likelihood)
-    if isinstance(likelihood, Bernoulli):
-        support, width = torch.tensor([0.0, 1.0]).double(), 1.0
-    else:  # the trapezoid rule is exact to rounding for a smooth density within its range
-        support = torch.linspace(-30.0, 30.0, 20_001, dtype=torch.float64)
-        width = float(support[1] - support[0])
+    if isinstance(likelihood, (Bernoulli, Poisson)):
+        support = torch.arange(2.0 if likelihood.of_probabilities else 200.0).double()
+        width = torch.ones_like(support)
+    else:
+        # The trapezoid rule is exact to rounding for a smooth density within its range. That of
+        # u with x = sinh(u) reaches as far as a density with heavy tails.
+        u = torch.linspace(-12.0, 12.0, 20_001, dtype=torch.float64)
+        support, width = u.sinh(), u.cosh() * (u[1] - u[0])
     target = support[:, None].expand(-1, N_FEATURES)
     for cell in torch.eye(N_FEATURES).double():
-        log_p = likelihood.log_prob(
-            raw.expand(1, len(support), -1), target, cell.expand_as(target), params
+        log_p = log_density(
+            likelihood, raw.expand(1, len(support), -1), target, cell.expand_as(target), params
         )
-        np.testing.assert_allclose(float(log_p.exp().sum()) * width, 1.0, rtol=1e-8)
+        np.testing.assert_allclose(float((log_p.exp() * width).sum()), 1.0, rtol=1e-8)
 
 
 @likelihoods
 def test_sample_has_the_stated_mean_and_variance(likelihood):
     raw, params = normal(N_FEATURES), shared_parameters(likelihood)
-    drawn = likelihood.sample(raw.expand(50_000, -1), params, torch.Generator().manual_seed(0))
-    mean, variance = likelihood.mean(raw), likelihood.variance(raw, params)
-    assert within_standard_errors(drawn.numpy(), mean.numpy())
-    assert within_standard_errors((drawn - mean).square().numpy(), variance.numpy())
+    rng = np.random.default_rng(0)
+    arrays = [p.numpy() for p in params]
+    drawn = likelihood.sample(raw.expand(50_000, -1).numpy(), arrays, rng)
+    mean, variance = likelihood.mean(raw, params), likelihood.variance(raw, params)
+    assert within_standard_errors(drawn, mean.numpy())
+    assert within_standard_errors((drawn - mean.numpy()) ** 2, variance.numpy())
 
 
 @likelihoods
-def test_start_parameters_give_the_noise(likelihood):
+def test_start_gives_the_noise(likelihood):
     params = shared_parameters(likelihood)
-    likelihood.start_parameters(params, 0.037)
+    likelihood.start_noise(params, torch.empty(0, dtype=torch.float64), 0.037)
     if params:
         np.testing.assert_allclose(likelihood.variance(normal(4), params), 0.037, rtol=1e-12)
 
 
+# What the encoder is shown, and its slope in x.
+LINKS = {"identity": lambda x: (x, np.ones_like(x)), "log1p": lambda x: (np.log1p(x), 1 / (1 + x))}
+
+
 @likelihoods
-def test_working_response_is_the_likelihood_at_the_mean(likelihood):
-    """Its natural parameter has that mean, its root that variance, up to the noise."""
+def test_response_is_the_likelihood_at_the_mean(likelihood):
+    """Its natural parameter has that mean; spread and gain are of that variance, up to the noise.
+
+    With V the variance of x at the mean, a canonical link's Fisher scoring moves the natural
+    parameter by (x - mean) / V, a whitened residual by V^(-1/2); and what the encoder is shown has
+    the spread V^(1/2) times its slope in x.
+    """
     mean = uniform(N_FEATURES).numpy()
-    response = likelihood.working_response(mean)
-    natural = torch.from_numpy(response.natural)
-    np.testing.assert_allclose(likelihood.mean(natural), mean, rtol=1e-10)
+    inputs, slope = LINKS[likelihood.link](mean)
+
+    def moments(mean):
+        return Moments(mean=mean, variance=1.0 + mean, total_weight=50.0, count=50.0)
+
+    view = likelihood.view(moments(mean), moments(inputs))
+    response = likelihood.response(view, moments(mean), moments(inputs))
+    natural, params = torch.from_numpy(response.natural), shared_parameters(likelihood)
+    found = view.back(likelihood.mean(natural, params).numpy())
+    np.testing.assert_allclose(found, mean, rtol=1e-10)
     if response.noise_variance is not None:
-        variance = likelihood.variance(natural, []) * response.noise_variance
-        np.testing.assert_allclose(response.root**2, variance, rtol=1e-10)
+        variance = likelihood.variance(natural, params).numpy() * response.noise_variance
+        np.testing.assert_allclose(response.gain**-2, variance, rtol=1e-10)
+        np.testing.assert_allclose(response.spread, np.sqrt(variance) * slope, rtol=1e-10)
 
 
 # ---------------------------------------------------- the linear Gaussian model
@@ -158,7 +194,7 @@ def linear_model(seed):
     model = make_model(Gaussian(), hidden=())
     randomise(model.flat, model.networks, seed=1000 * seed)
     inputs = normal(40, N_FEATURES, seed=seed)
-    return model, Batch(inputs, inputs)
+    return model, Batch(inputs=inputs, target=inputs)
 
 
 def exact_evidence(model, batch):

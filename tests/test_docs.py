@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from everything import FITS, fits, fitted
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from walking import FITS, fits, fitted
 
 from skvae._sklearn.compat import HAS_CALLBACKS
 

@@ -1,5 +1,6 @@
 """What a user asks of the estimator: transform, sample, score, streams, searches, warm starts."""
 
+import logging
 import pickle
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_inverse_transform_decodes_the_unshrunk_mean(fitted):
 def test_sorted_latents_are_decoded_as_what_they_were():
     """From a random start the order of the variance explained is not that of the networks."""
     estimator = from_random().fit(WINE)
-    assert (np.diff(estimator._order) < 0).any()
+    assert (np.diff(estimator._fitted.report.order) < 0).any()
     # PCA leaves a third of the variance; a latent in another's place would add to all of it.
     assert squared_error(estimator, WINE) < 0.6 * WINE.var(0).sum()
     mean, _ = estimator.encode(WINE)
@@ -391,6 +392,29 @@ def test_last_epoch_is_kept_without_early_stopping():
     np.testing.assert_allclose(best.score(CANCER), start, rtol=1e-4)
 
 
+TABLES_KEPT = {"iris": (IRIS, 200, True), "digits": (load_digits().data, 20, False)}
+
+
+@pytest.mark.parametrize(
+    ("table", "max_iter", "is_start"), TABLES_KEPT.values(), ids=TABLES_KEPT.keys()
+)
+def test_kept_epoch_is_named_with_its_value_in_one_line(table, max_iter, is_start, caplog):
+    """On iris no epoch is proved better than PCA, whichever has the highest held-out value."""
+    with caplog.at_level(logging.INFO, "skvae"):
+        vae = VariationalAutoencoder(2, max_iter=max_iter, random_state=0).fit(table)
+    scores = vae.validation_scores_
+    assert (vae.best_epoch_ == 0) == is_start
+    assert vae.best_validation_score_ == scores[vae.best_epoch_]
+    (record,) = (record for record in caplog.records if record.name == "skvae")
+    assert record.levelno == logging.INFO
+    if is_start:
+        expected = f"kept the start: none of {vae.n_iter_} epochs was proved better"
+    else:
+        gain = f"{vae.best_validation_score_ - scores[0]:+.4f} nats"
+        expected = f"kept epoch {vae.best_epoch_} of {vae.n_iter_}, {gain}"
+    assert expected in record.getMessage()
+
+
 # --------------------------------------------------------------- user networks
 
 
@@ -403,7 +427,7 @@ def test_user_networks_train_and_survive_a_pickle(networks):
     np.testing.assert_array_equal(copy.transform(CANCER), estimator.transform(CANCER))
     np.testing.assert_array_equal(copy.score_samples(CANCER), estimator.score_samples(CANCER))
     # The running means are the training rows', not the zeros that they begin with.
-    means = [v for name, v in estimator._buffers.items() if name.endswith("running_mean")]
+    means = [v for name, v in estimator._fitted.buffers.items() if name.endswith("running_mean")]
     assert len(means) == len(networks)
     assert all(mean.any() for mean in means)
 

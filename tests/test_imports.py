@@ -1,7 +1,7 @@
 """The floors: folders import each other in one direction only, so that they can be drawn as floors.
 
-No list of folders stands here. A room is a folder or a module right under skvae; the rooms that a
-room imports lie below it, and a circle of rooms is what breaks the rule.
+No list of folders stands here: ``floors`` reads the rooms that a room imports, which lie below it,
+and a circle of rooms is what breaks the rule.
 """
 
 import ast
@@ -11,48 +11,13 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
+from floors import PAGE, ROOT, below, drawn, imported_modules, read_sources, room_of
 
-import skvae
 from skvae._sklearn.compat import HAS_CALLBACKS
 
-PACKAGE = Path(skvae.__file__).parent
-
-
-def room_of(path):
-    """Room of a file, given its path relative to the package."""
-    return Path(path).parts[0].removesuffix(".py")
-
-
-def imported_rooms(source):
-    """Rooms that a source imports, at its top or anywhere inside; "." is a relative import."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            yield "." * node.level
-            continue
-        elif isinstance(node, ast.ImportFrom) and node.module == "skvae":
-            modules = [f"skvae.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            modules = [node.module]
-        else:
-            continue
-        for module in modules:
-            first, *rest = module.split(".")
-            if first == "skvae":
-                yield rest[0] if rest else "__init__"
-
-
-def below(sources):
-    """Rooms that each room imports, given the sources by path relative to the package."""
-    graph = {}
-    for path, source in sources.items():
-        room = room_of(path)
-        graph.setdefault(room, set()).update(r for r in imported_rooms(source) if r != room)
-    return graph
+SOURCES = read_sources()
 
 
 def violations(sources):
@@ -72,11 +37,31 @@ def violations(sources):
     return found
 
 
-SOURCES = {p.relative_to(PACKAGE).as_posix(): p.read_text() for p in PACKAGE.rglob("*.py")}
-
-
 def test_rooms_lie_on_floors():
     assert violations(SOURCES) == []
+
+
+def test_drawing_is_what_the_imports_say():
+    page = PAGE.read_text()
+    assert page == drawn(page, SOURCES), "run `python tests/floors.py`"
+
+
+def test_drawing_changes_with_an_import():
+    page = PAGE.read_text()
+    more = {**SOURCES, "tables/_more.py": "from skvae._sklearn.rows import check_rows"}
+    assert page != drawn(page, more)
+
+
+def test_modules_of_a_room_are_its_own():
+    """Others take what its ``__init__`` gives; two rooms have none that gives anything."""
+    taken = {
+        path
+        for path, source in SOURCES.items()
+        for module in imported_modules(source)
+        for room, *rest in [module.split(".")[1:]]
+        if room not in (room_of(path), "_core", "_sklearn") and any(map(is_private, rest))
+    }
+    assert taken == {"__init__.py", "metrics.py"}
 
 
 @pytest.mark.parametrize("room", ["_core", "_sklearn"])
@@ -126,7 +111,6 @@ def test_import_needs_neither_pictures_nor_data_frames():
 
 
 # What README's commands install beside the dependencies, and all that pyproject.toml could bring.
-ROOT = PACKAGE.parent
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 README = (ROOT / "README.md").read_text()
 (COMMAND,) = re.findall(r"<!-- run -->\n```\n(.*)\n```", README)
@@ -154,19 +138,16 @@ class Absent:
 
 sys.meta_path.insert(0, Absent)
 import joblib, numpy, matplotlib.figure, sklearn.model_selection
-from skvae.estimators._base import BaseAutoencoder
-from skvae.fitting import _fit
-from skvae.multilabel._base import BaseMultilabel
+from skvae.starts import BoltzmannMachines, Random
+from skvae.training import Budget
 
-def shortened(plan):
-    def short(self, *args):
-        full = plan(self, *args)
-        return full._replace(schedule=full.schedule._replace(max_iter=1))
-    return short
+initialise = Budget.__init__
 
-for base in (BaseAutoencoder, BaseMultilabel):
-    base._plan = shortened(base._plan)
-_fit.write_rbm_start = lambda *args: None
+def shortened(self, **given):
+    initialise(self, **given | dict(max_iter=min(1, given["max_iter"])))
+
+Budget.__init__ = shortened
+BoltzmannMachines.write = Random.write
 matplotlib.figure.Figure.savefig = lambda *args, **kwargs: None
 sklearn.model_selection.cross_val_score = lambda *args, **kwargs: numpy.full(5, 0.5)
 joblib.parallel_config("sequential")

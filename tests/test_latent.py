@@ -152,7 +152,7 @@ def test_bound_is_below_the_evidence(posterior, beta, seed):
     model = make(posterior=posterior, hidden=())
     randomise(model.flat, model.networks, seed=1000 * seed)
     inputs = normal(20, N_FEATURES, seed=seed)
-    batch = Batch(inputs, inputs)
+    batch = Batch(inputs=inputs, target=inputs)
     bounds = torch.stack(
         [model.bound(batch, eps[None], beta) for eps in normal(100, 1, N_LATENTS, seed=seed)]
     )

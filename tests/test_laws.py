@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,23 +14,26 @@ from torch import Tensor
 
 from skvae._core.flat import bind, shared_arrays
 from skvae._core.math import LOG_VARIANCE_BOUND, soft_bound, soft_bound_inverse, soft_bound_vjp
+from skvae.fitting import Plan
 from skvae.fitting._steps import ComposedStep, PartedStep, WrittenStep, build_step
-from skvae.fitting._trainer import Plan, Trainer
-from skvae.likelihoods import Bernoulli, Gaussian
-from skvae.model._model import Architecture, Model
+from skvae.fitting._trainer import Trainer
+from skvae.likelihoods import Bernoulli, Gaussian, Poisson, StudentT
+from skvae.model import Architecture, Model
 from skvae.nn import ACTIVATIONS, DenseNetwork
 from skvae.objectives import ELBO, closed_form_kl, written_latent
 from skvae.posteriors import DiagonalNormal
 from skvae.priors import IsotropicNormal, StandardNormal
 from skvae.schedules import Constant
-from skvae.starts._principal import prepare, set_inputs, write_start
-from skvae.tables import Batch, Rows
-from skvae.training import Adam, Schedule
+from skvae.starts import PrincipalComponents, prepare
+from skvae.tables import Batch, Rows, View
+from skvae.training import Adam, Budget, Watcher
 
 LIKELIHOODS = {
     "gaussian shared": Gaussian(),
     "gaussian feature": Gaussian(noise="feature"),
     "bernoulli": Bernoulli(),
+    "poisson": Poisson(),
+    "student t": StudentT(df=5.0),
 }
 # Without hidden layers there is no activation.
 NETWORKS = [((), "identity"), *itertools.product([(5,), (7, 4)], ACTIVATIONS)]
@@ -52,15 +56,21 @@ def uniform(*shape: int, seed: int = 0) -> Tensor:
     return normal(*shape, seed=seed).sigmoid()
 
 
+def targets(likelihood, *shape: int, seed: int = 0) -> Tensor:
+    """Targets in the likelihood's domain: counts where it takes counts, else cells in [0, 1]."""
+    values = uniform(*shape, seed=seed)
+    return (8.0 * values).floor() if isinstance(likelihood, Poisson) else values
+
+
 def standard_normal() -> IsotropicNormal:
     return IsotropicNormal(N_LATENTS, torch.empty(0, dtype=torch.float64))
 
 
-def randomise(flat, networks, seed=0):
+def randomise(flat, networks, seed=0, size=0.7):
     """Give every parameter a value of order one; what is no parameter stays zero."""
     with torch.no_grad():
         for k, view in enumerate(flat.views):
-            view.copy_(0.7 * normal(*view.shape, seed=seed + k))
+            view.copy_(size * normal(*view.shape, seed=seed + k))
         for network in networks:
             if isinstance(network, DenseNetwork):
                 network.params[-1][network.n_linear :, : network.n_seen] = 0.0
@@ -110,7 +120,7 @@ def test_network_with_constants(activation, hidden, constants):
 @pytest.mark.parametrize("draws", [1, 3])
 @pytest.mark.parametrize("masked", [False, True])
 def test_log_prob_vjp(likelihood, draws, masked):
-    raw, target = normal(draws, 6, 4), uniform(6, 4, seed=4)
+    raw, target = normal(draws, 6, 4), targets(likelihood, 6, 4, seed=4)
     observed = (normal(6, 4, seed=1) > 0).double() if masked else None
     params = [normal(*s, seed=2).requires_grad_() for s in likelihood.parameter_shapes(4)]
     leaf = raw.clone().requires_grad_()
@@ -202,7 +212,8 @@ def make_model(
 ):
     """A float64 model of random parameters, whose encoder shifts and scales."""
     architecture = Architecture(
-        n_features=N_FEATURES,
+        n_inputs=N_FEATURES,
+        n_targets=N_FEATURES,
         n_components=N_LATENTS,
         hidden_layer_sizes=hidden,
         activation=activation,
@@ -217,14 +228,20 @@ def make_model(
     )
     model = Model(architecture, torch.float64, "cpu", torch.Generator().manual_seed(0))
     model.encoder.shift, model.encoder.scale = normal(N_FEATURES), normal(N_FEATURES, seed=1).exp()
-    randomise(model.flat, model.networks)
+    # Rates are exponentials: at 0.7 some leave float64 no digits for the counts beside them.
+    randomise(model.flat, model.networks, size=0.3 if isinstance(likelihood, Poisson) else 0.7)
     return model
 
 
-def make_batch(weighted=False, masked=False):
-    inputs = uniform(N_ROWS, N_FEATURES, seed=4)
-    observed = (normal(N_ROWS, N_FEATURES, seed=5) > -0.5).double() if masked else None
-    return Batch(inputs, inputs, observed, normal(N_ROWS, seed=6).exp() if weighted else None)
+def make_batch(likelihood=LIKELIHOODS["gaussian shared"], weighted=False, masked=False):
+    """Rows that are their own targets, unless a link would tell them apart."""
+    target = targets(likelihood, N_ROWS, N_FEATURES, seed=4)
+    return Batch(
+        inputs=target if likelihood.link == "identity" else target.log1p(),
+        target=target,
+        observed=(normal(N_ROWS, N_FEATURES, seed=5) > -0.5).double() if masked else None,
+        weight=normal(N_ROWS, seed=6).exp() if weighted else None,
+    )
 
 
 # Row weights, masked cells, beta, alpha / n, draws.
@@ -238,18 +255,54 @@ STEP_SETTINGS = list(
 def test_written_step_is_composed_step(activation, likelihood, hidden):
     model = make_model(likelihood, hidden, activation)
     for weighted, masked, beta, penalty, draws in STEP_SETTINGS:
-        batch = make_batch(weighted, masked)
-        eps = normal(draws, N_ROWS, N_LATENTS, seed=7)
-        results = []
-        steps = [step(model, penalty) for step in (WrittenStep, ComposedStep)]
-        for step in (*steps, PartedStep(model, penalty, n_parts=3)):
-            for view in model.flat.grad_views:
-                view.fill_(torch.nan)  # what an earlier step left is of no account
-            terms = step(batch, eps, torch.tensor(beta, dtype=torch.float64))
-            results.append((torch.as_tensor(terms, dtype=torch.float64), model.flat.grads.clone()))
-        written, composed, parted = results
-        close(written, composed)
-        close(parted, composed)
+        assert_steps_agree(model, make_batch(likelihood, weighted, masked), beta, penalty, draws)
+
+
+def assert_steps_agree(model, batch, beta=1.0, penalty=0.0, draws=1):
+    """Terms and gradient of every step are the composed one's, which are returned."""
+    eps = normal(draws, N_ROWS, N_LATENTS, seed=7)
+    results = []
+    steps = [step(model, penalty) for step in (WrittenStep, ComposedStep)]
+    for step in (*steps, PartedStep(model, penalty, n_parts=3)):
+        for view in model.flat.grad_views:
+            view.fill_(torch.nan)  # what an earlier step left is of no account
+        terms = step(batch, eps, torch.tensor(beta, dtype=torch.float64))
+        results.append((torch.as_tensor(terms, dtype=torch.float64), model.flat.grads.clone()))
+    written, composed, parted = results
+    close(written, composed)
+    close(parted, composed)
+    return composed
+
+
+@likelihoods
+def test_offset_moves_the_location(likelihood):
+    """The same for all rows, it is the decoder's bias: in value, and so in slope."""
+    model, batch = make_model(likelihood), make_batch(likelihood, weighted=True)
+    offset, bias = normal(N_FEATURES, seed=8), model.decoder.output_bias[:N_FEATURES]
+    shifted = replace(batch, offset=offset.expand(N_ROWS, N_FEATURES))
+    moved = assert_steps_agree(model, shifted)
+    with torch.no_grad():
+        bias += offset
+    close(moved, assert_steps_agree(model, batch))
+
+
+@likelihoods
+@pytest.mark.parametrize("width", [1, N_FEATURES])
+def test_gradient_of_an_offset_is_that_of_the_location(likelihood, width):
+    """One number a row, as the log of a library size, or one for each column."""
+    model, batch = make_model(likelihood), make_batch(likelihood)
+    offset = normal(N_ROWS, width, seed=8)
+    assert_steps_agree(model, replace(batch, offset=offset), draws=3)
+    raw = normal(3, N_ROWS, sum(model.width))
+    leaf = offset.clone().requires_grad_()
+    moved = model.located(raw, replace(batch, offset=leaf))
+    location, extra = moved.split(tuple(model.width), -1)
+    close(location - raw[..., : model.width.location], offset.expand_as(location))
+    close(extra, raw[..., model.width.location :])
+    d = normal(*moved.shape, seed=9)
+    (moved * d).sum().backward()
+    each = d[..., : model.width.location].sum(0)
+    close(leaf.grad, each if width > 1 else each.sum(1, keepdim=True))
 
 
 @pytest.mark.parametrize("n_rows", [1, 2])
@@ -278,13 +331,25 @@ def naive_network(network, x):
     return y
 
 
+def bounded(log):
+    """Soft bound of a shared log."""
+    return 40.0 * np.tanh(log.detach().numpy() / 40.0)
+
+
+# Log-density of each cell by SciPy, given raw output, target and the shared logs.
+NAIVE_LOG_PROB = {
+    Gaussian: lambda _, raw, x, s: scipy.stats.norm.logpdf(x, raw, np.exp(0.5 * s)),
+    # Grey targets take the cross-entropy.
+    Bernoulli: lambda _, raw, x: x * log_expit(raw) + (1.0 - x) * log_expit(-raw),
+    Poisson: lambda _, raw, x: scipy.stats.poisson.logpmf(x, np.exp(raw)),
+    StudentT: lambda own, raw, x, s: scipy.stats.t.logpdf(x, own.df, raw, np.exp(0.5 * s)),
+}
+
+
 def naive_log_prob(model, raw, target):
-    """Log-density of each cell by SciPy; grey targets take the cross-entropy."""
-    if isinstance(model.likelihood, Bernoulli):
-        return target * log_expit(raw) + (1.0 - target) * log_expit(-raw)
-    (log_variance,) = model.shared.params
-    std = np.exp(20.0 * np.tanh(log_variance.detach().numpy() / 40.0))
-    return scipy.stats.norm.logpdf(target, raw, std)
+    """Log-density of each cell."""
+    logs = [bounded(log) for log in model.shared.params]
+    return NAIVE_LOG_PROB[type(model.likelihood)](model.likelihood, raw, target, *logs)
 
 
 def naive_loss(model, batch, eps, beta):
@@ -310,10 +375,13 @@ def naive_loss(model, batch, eps, beta):
 def test_step_is_the_naive_loss_and_its_slope(activation, likelihood, hidden, plain):
     """A random direction sees an error in any one parameter's gradient."""
     model = make_model(likelihood, hidden, activation)
-    batch = make_batch(weighted=not plain, masked=not plain)
+    batch = make_batch(likelihood, weighted=not plain, masked=not plain)
     beta, penalty, draws = (1.0, 0.0, 1) if plain else (2.5, 0.3, 3)
     eps = normal(draws, N_ROWS, N_LATENTS, seed=7)
     loss = build_step(model, penalty)(batch, eps, beta)[0]
+    if likelihood.constant(batch.target) is not None:  # which no step takes
+        constant = model.constant(batch)
+        loss -= float((constant if plain else constant * batch.weight).mean())
     np.testing.assert_allclose(loss, naive_loss(model, batch, eps, beta), rtol=1e-10)
 
     start, direction = model.flat.values.clone(), torch.zeros_like(model.flat.values)
@@ -342,7 +410,7 @@ def test_rows_are_mapped_where_they_lie(hidden, container, linear_path):
     """The constants in the first product give what converting the rows gives."""
     model = make_model(Bernoulli(), hidden, linear_path=linear_path)
     X = 3.0 * normal(300, N_FEATURES).relu().numpy() + 1.0
-    shift, scale = normal(N_FEATURES, seed=2).numpy(), 1.7
+    shift, scale = normal(N_FEATURES, seed=2).numpy(), np.linspace(0.5, 1.7, N_FEATURES)
     working = torch.from_numpy((X - shift) / scale)
     for encoder_shift in (model.encoder.shift, None):
         model.encoder.shift = encoder_shift
@@ -357,7 +425,7 @@ def test_rows_are_converted_where_that_is_better(why):
     model = make_model(Gaussian(), encoder=normalised if why == "a user module" else None)
     X = np.ones((10 if why == "few rows" else 300, N_FEATURES))
     shift = np.full(N_FEATURES, 33.0 if why == "far from zero" else 0.0)
-    assert model.encoder.evaluate_rows(X, shift, 1.0) is None
+    assert model.encoder.evaluate_rows(X, shift, np.ones(N_FEATURES)) is None
 
 
 def normalised(n_in, n_out):
@@ -376,10 +444,10 @@ def pca_model(encoder=None, decoder=None, hidden=()):
     model = make_model(Gaussian(), hidden, encoder=encoder, decoder=decoder)
     X = (normal(40, N_FEATURES) @ normal(N_FEATURES, N_FEATURES, seed=1)).numpy() + 2.0
     prepared = prepare(X, None, model.likelihood, N_LATENTS)
-    set_inputs(model, prepared.units)
-    write_start(model, prepared, prepared.start(N_LATENTS - 1), None, seed=0)
-    inputs = torch.from_numpy((X - prepared.units.shift) / prepared.units.scale)
-    return model, Batch(inputs, inputs)
+    model.see(prepared.view)
+    rows = Rows(X, None, prepared.view, torch.float64, torch.device("cpu"))
+    PrincipalComponents(N_LATENTS - 1).write(model, prepared, rows, seed=0)
+    return model, rows.part(slice(None))
 
 
 @torch.no_grad()
@@ -427,16 +495,26 @@ def make_trainer(device, likelihood, n_samples=37):
     model = Model(architecture, torch.float32, device, torch.Generator())
     with torch.no_grad():
         model.flat.values.copy_(values)
-    X = uniform(n_samples, N_FEATURES).numpy()
-    device = torch.device(device)
-    rows = Rows(X, None, np.zeros(N_FEATURES), 1.0, torch.float32, device)
-    schedule = Schedule(max_iter=3, learning_rate_init=1e-2, tol=0.0, n_iter_no_change=3)
-    plan = Plan(schedule, 8, 0.3, Constant(1.0), str(device), False, "pca", None, lambda *_: None)
+    X = targets(likelihood, n_samples, N_FEATURES).numpy()
+    zeros, ones = np.zeros(N_FEATURES), np.ones(N_FEATURES)
+    view = View(mean=zeros, total_variance=1.0, shift=zeros, scale=ones, link=likelihood.link)
+    rows = Rows(X, None, view, torch.float32, torch.device(device))
+    plan = Plan(
+        budget=Budget(max_iter=3, learning_rate_init=1e-2, tol=0.0, n_iter_no_change=3),
+        batch_size=8,
+        penalty=0.3,
+        beta=Constant(1.0),
+        device=device,
+        bfloat16=False,
+        start=PrincipalComponents(),
+        validation_fraction=None,
+        watcher=Watcher(),
+    )
     return Trainer(model, rows, None, plan, seed=0)
 
 
 def assert_same_training(one, other):
-    outcomes = [trainer.run(trainer.plan.schedule) for trainer in (one, other)]
+    outcomes = [trainer.run(trainer.plan.budget) for trainer in (one, other)]
     np.testing.assert_allclose(outcomes[0].terms, outcomes[1].terms, rtol=1e-5)
     # Adam divides by the gradient's size: rounding of a small gradient moves a parameter.
     close(one.model.flat.values.cpu(), other.model.flat.values.cpu(), atol=1e-4)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import skops.io
 import torch
-from everything import CLASSES, ESTIMATORS, LABELS, X, fits, small
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from walking import CLASSES, ESTIMATORS, LABELS, X, fits, small
 
 from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder, trusted_types
 from skvae._core.checks import shown

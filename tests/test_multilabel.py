@@ -19,9 +19,10 @@ from sklearn.utils import estimator_checks
 from skvae import CanonicalCorrelatedAutoencoder
 from skvae._core.flat import bind
 from skvae.fitting._fit import split
-from skvae.multilabel import _fit as _canonical
-from skvae.multilabel._labels import f1_scores, prevalence, read_labels, tune_threshold
+from skvae.multilabel import _fit
+from skvae.multilabel._labels import prevalence, read_labels
 from skvae.multilabel._terms import correlation_term, pair_term
+from skvae.multilabel._threshold import f1_scores, tune_threshold
 from skvae.nn import DenseNetwork
 
 # Few epochs keep these tests short, so training is rarely done when max_iter ends.
@@ -549,7 +550,7 @@ def test_few_known_labels_are_enough_to_fit():
 )
 def test_weight_is_a_number_of_rows_where_there_is_no_noise(kind, params, monkeypatch):
     """In float64 and in one batch without dropout, a weight and repeated rows are one objective."""
-    monkeypatch.setattr(_canonical, "TRAINING_DTYPE", torch.float64)
+    monkeypatch.setattr(_fit, "TRAINING_DTYPE", torch.float64)
     check = getattr(estimator_checks, f"check_sample_weight_equivalence_on_{kind}_data")
     model = CanonicalCorrelatedAutoencoder(
         batch_size=10**6, early_stopping=False, max_iter=5, dropout=0, input_dropout=0, **params
@@ -558,7 +559,7 @@ def test_weight_is_a_number_of_rows_where_there_is_no_noise(kind, params, monkey
 
 
 def test_weights_and_repeated_rows_agree_on_label_sets(monkeypatch):
-    monkeypatch.setattr(_canonical, "TRAINING_DTYPE", torch.float64)
+    monkeypatch.setattr(_fit, "TRAINING_DTYPE", torch.float64)
     weight = np.arange(len(X)) % 3
     target = np.where(np.random.RandomState(1).rand(*Y.shape) < 0.2, -1, Y)
     options = {"batch_size": 10**6, "early_stopping": False, "dropout": 0, "input_dropout": 0}

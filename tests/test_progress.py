@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from everything import ESTIMATORS, LABELS, X
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
+from walking import ESTIMATORS, LABELS, X
 
 from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder
 from skvae._sklearn.compat import HAS_CALLBACKS

@@ -1,5 +1,6 @@
 """Schedules of beta: where they begin and end, and what training makes of them."""
 
+import itertools
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
 from skvae import VariationalAutoencoder
-from skvae.schedules import Constant, Cyclical, WarmUp
+from skvae.schedules import GECO, Constant, Cyclical, KLController, WarmUp
 
 IRIS, WINE = load_iris().data, scale(load_wine().data)
 SHAPES = ["linear", "cosine", "sigmoid"]
@@ -75,6 +76,31 @@ def test_stream_goes_on_with_the_schedule(monkeypatch):
     for _ in range(3):
         vae.partial_fit(IRIS)
     assert [math.floor(epoch) for epoch in dict.fromkeys(np.floor(seen))] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "name"), [(GECO(1.0), "average_"), (KLController(1.0), "sum_")], ids=repr
+)
+def test_stream_goes_on_with_what_an_adaptive_schedule_remembers(schedule, name, monkeypatch):
+    """Each step begins with what the one before has left, across passes too."""
+    steps, observe = [], type(schedule).observe
+
+    def spy(self, *args):
+        before = dict(vars(self))
+        observe(self, *args)
+        steps.append((before, dict(vars(self))))
+
+    monkeypatch.setattr(type(schedule), "observe", spy)
+    vae = VariationalAutoencoder(2, beta=schedule, random_state=0)
+    for _ in range(3):
+        vae.partial_fit(IRIS)
+        assert vars(vae._fitted.beta)[name] == steps[-1][1][name]
+    for (_, left), (found, _) in itertools.pairwise(steps):
+        assert found == left
+    n_steps = len(steps)
+    vae.set_params(max_iter=1).fit(IRIS)
+    assert steps[n_steps][0] == steps[0][0], "a fit begins anew"
+    assert not hasattr(schedule, name), "the parameter is nobody's to write"
 
 
 def test_schedule_longer_than_the_fit_says_so():

@@ -9,15 +9,18 @@ import scipy.stats
 import torch
 from scipy.sparse import csr_array
 from scipy.special import xlogy
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from skvae import VariationalAutoencoder
 from skvae.fitting._fit import gained
 from skvae.fitting._trainer import Trainer
 from skvae.likelihoods import Gaussian
+from skvae.starts import PrincipalComponents
 from skvae.training import DivergenceError
 
 RAW = {
@@ -128,8 +131,8 @@ def test_whitened_start_is_whitened_pca(table, n):
 def test_start_is_kept_where_no_epoch_is_better(raced, monkeypatch):
     """The held-out rows then serve, too: the start is that of all rows."""
     if raced:
-        monkeypatch.setattr("skvae.fitting._fit._RACE_COMPONENTS", 1)
-        monkeypatch.setattr("skvae.fitting._fit._RACE_ROWS", 1)
+        monkeypatch.setattr("skvae.starts._principal._RACE_COMPONENTS", 1)
+        monkeypatch.setattr("skvae.starts._principal._RACE_ROWS", 1)
     X = TABLES["breast cancer scaled"]
     vae = VariationalAutoencoder(5, learning_rate_init=1e-30, max_iter=2, random_state=0).fit(X)
     pca = PCA(5).fit(X)
@@ -164,17 +167,17 @@ def test_random_start_without_hidden_layers_is_linear():
 def test_warm_start_keeps_the_networks_whatever_init_says_now():
     X = TABLES["wine scaled"]
     vae = start(2, init="random", hidden_layer_sizes=(8,), max_iter=3).fit(X)
-    before = vae._parameters.shape
+    before = vae._fitted.parameters.shape
     vae.set_params(init="pca", warm_start=True).fit(X)
-    assert vae._parameters.shape == before
+    assert vae._fitted.parameters.shape == before
 
 
 def test_race_goes_on_with_its_winner(monkeypatch):
-    monkeypatch.setattr("skvae.fitting._fit._RACE_ROWS", 100)
+    monkeypatch.setattr("skvae.starts._principal._RACE_ROWS", 100)
     run, ran = Trainer.run, []
 
-    def remember(self, schedule):
-        ran.append((self, run(self, schedule)))
+    def remember(self, budget):
+        ran.append((self, run(self, budget)))
         return ran[-1][1]
 
     monkeypatch.setattr(Trainer, "run", remember)
@@ -184,7 +187,30 @@ def test_race_goes_on_with_its_winner(monkeypatch):
     best = max(race, key=lambda record: max(record[1].scores))
     assert len(race) == 3
     assert last is best[0]
-    np.testing.assert_array_equal(vae._parameters, last.model.flat.values.numpy())
+    np.testing.assert_array_equal(vae._fitted.parameters, last.model.flat.values.numpy())
+
+
+@tables
+def test_leading_latents_alone_are_pca_of_as_many(X):
+    vae, pca = start(3, init=PrincipalComponents(1)).fit(X), PCA(1).fit(X)
+    assert vae.n_components_ == 3
+    assert vae.n_active_components_ == 1
+    assert_close(vae.components_[:1], pca.components_)
+    assert_close(vae.score(X), pca.score(X))
+
+
+def test_start_that_is_an_object_is_a_parameter_like_any_other():
+    X = TABLES["wine scaled"]
+    vae = start(3, init=PrincipalComponents(1))
+    copy = clone(vae)
+    assert copy.init is not vae.init
+    assert copy.get_params()["init__n_started"] == 1
+    search = GridSearchCV(vae, {"init__n_started": [1, 2, 3]}, cv=2, error_score="raise").fit(X)
+    best = search.best_params_["init__n_started"]
+    expected = [cross_val_score(PCA(n), X, cv=2).mean() for n in (1, 2, 3)]
+    assert_close(search.cv_results_["mean_test_score"], expected)
+    assert search.best_estimator_.n_active_components_ == best
+    assert vae.init.n_started == 1
 
 
 # ------------------------------------------------------- number of components
@@ -384,13 +410,13 @@ def test_start_that_diverges_loses_the_race(n_diverging, monkeypatch):
     X = load_digits().data[:200]
     run, calls = Trainer.run, []
 
-    def first_ones_diverge(self, schedule):
-        calls.append(schedule)
+    def first_ones_diverge(self, budget):
+        calls.append(budget)
         if len(calls) <= n_diverging:
             raise DivergenceError("diverged")
-        return run(self, schedule)
+        return run(self, budget)
 
-    monkeypatch.setattr("skvae.fitting._fit._RACE_ROWS", 100)
+    monkeypatch.setattr("skvae.starts._principal._RACE_ROWS", 100)
     monkeypatch.setattr(Trainer, "run", first_ones_diverge)
     vae = VariationalAutoencoder(16, max_iter=3, random_state=0)
     if n_diverging == 3:

@@ -11,7 +11,7 @@ from sklearn.preprocessing import scale
 from sklearn.utils import estimator_checks
 
 from skvae import VariationalAutoencoder
-from skvae.fitting import _fit as _fitting
+from skvae.fitting import _plan, _trainer
 
 # Few epochs keep these tests short, so training is rarely done when max_iter ends.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -52,8 +52,8 @@ def test_weight_is_a_number_of_rows_where_there_is_no_noise(check, params, monke
     def silence(self, draws, rows):
         return torch.zeros(draws, rows, self.model.n_components, dtype=self.rows.dtype)
 
-    monkeypatch.setattr(_fitting.Trainer, "noise", silence)
-    monkeypatch.setattr(_fitting, "TRAINING_DTYPE", torch.float64)
+    monkeypatch.setattr(_trainer.Trainer, "noise", silence)
+    monkeypatch.setattr(_plan, "TRAINING_DTYPE", torch.float64)
     estimator = VariationalAutoencoder(batch_size=10**6, early_stopping=False, max_iter=5, **params)
     check(type(estimator).__name__, estimator)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 def as_tensor(array: np.ndarray, dtype: torch.dtype | None = None) -> Tensor:
     """Give an array as a tensor, where it lies if torch can use it there.
 
-    Read-only memory is copied, for torch does not know it and warns: it is what
+    Read-only memory is copied, because torch has no such thing and warns: it is what
     ``joblib.load(mmap_mode="r")`` gives, and what joblib hands to its workers. So are negative
     strides, which torch does not have.
     """

@@ -108,13 +108,13 @@ class FlatParameters:
             self.views.append(view)
             start += step
 
-    def load(self, values: np.ndarray) -> None:
+    def load(self, values: Tensor) -> None:
         """Copy fitted values; ValueError where they have another length."""
         _check_length(values, len(self.values))
-        self.values.copy_(torch.from_numpy(values))
+        self.values.copy_(values)
 
 
-def _check_length(values: Tensor | np.ndarray, length: int) -> None:
+def _check_length(values: Tensor, length: int) -> None:
     if tuple(values.shape) != (length,):
         raise ValueError(
             f"The fitted parameters have the shape {tuple(values.shape)}, but the model's are of "

@@ -17,8 +17,8 @@ class SplineFlow:
     """Coupling layers of monotonic rational-quadratic splines: Durkan et al. (2019) [1]_.
 
     A spline acts on (-5, 5) and is the identity beyond. The flow starts as the identity. A single
-    feature has no other to depend on: its splines are numbers, or what a network makes of the
-    context.
+    feature has no other to depend on: the parameters of its splines are constants, or a network
+    computes them from the context.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ class SplineFlow:
         return [tuple(p.shape) for p in self._module.parameters()]
 
     def start(self, parameters: Sequence[Tensor], generator: torch.Generator) -> None:
-        """Draw the networks as torch does, their last layers silent: the identity."""
+        """Draw the networks as torch does, with last layers of zero: the flow is the identity."""
         with seeded(generator):
             fresh = _build(*self.settings)
         for layer in fresh.flow.transform.transforms:
-            # Without a network the layer itself holds the splines' numbers.
+            # Without a network the layer itself holds the splines' parameters.
             last = layer.hyper[-1] if hasattr(layer, "hyper") else layer
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
@@ -60,7 +60,7 @@ class SplineFlow:
     def __call__(
         self, x: Tensor, context: Tensor | None, parameters: Sequence[Tensor], inverse: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Map x (..., n_features) or back; give also the log-determinant, of shape (...)."""
+        """Map x of shape (..., n_features), or invert the map; also give the log-determinant."""
         module = self._module.to(x)
         names = (name for name, _ in module.named_parameters())
         values = dict(zip(names, parameters, strict=True))
@@ -68,12 +68,12 @@ class SplineFlow:
 
     @property
     def _module(self) -> Any:
-        # A module lends its parameters' names for a call: each thread needs one of its own.
+        # During a call the module's parameters are replaced: each thread needs its own module.
         return _kept(threading.get_ident(), *self.settings)
 
 
 class _Bijection(nn.Module):
-    """A flow whose call does all of the work, so that parameters can be lent to it."""
+    """A flow whose call does all of the work, so that a call can be given parameters."""
 
     def __init__(self, flow: nn.Module) -> None:
         super().__init__()

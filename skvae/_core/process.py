@@ -1,9 +1,9 @@
-"""The process around a call: its threads, forks, switches and generator, none of which may matter.
+"""The process around a call: its threads, forks, switches and generator may not change a result.
 
-Limits of OpenMP belong to a thread, those of BLAS to the process. A pool of OpenMP's threads does
-not survive a fork: a thread that forked keeps to itself from then on. Torch's switches (default
-device, gradient modes, autocast, anomaly detection) and NumPy's error state are put aside for the
-length of a call.
+OpenMP's limits belong to a thread, those of BLAS to the process. OpenMP's pool of threads does not
+survive a fork, so the child runs on one thread from then on. Torch's switches (default device,
+gradient modes, autocast, anomaly detection) and NumPy's error state are suspended for the length of
+a call.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn
 
 
 class _LocalMKL:
-    """The MKL in torch, whose limit for a thread goes before OpenMP's and the process's.
+    """The MKL in torch, whose limit per thread takes precedence over OpenMP's and the process's.
 
-    Nothing but that limit holds it back where the user has set its number of threads, by
+    It is the only limit that MKL obeys once the user has set its number of threads, by
     ``MKL_NUM_THREADS`` or ``torch.set_num_threads``. Zero stands for no limit.
     """
 
@@ -56,7 +56,7 @@ class _LocalMKL:
 
 @functools.cache
 def _mkl() -> list[_LocalMKL]:
-    """MKL, where torch was built with it."""
+    """MKL, if torch was built with it."""
     for path in Path(torch.__file__).parent.glob("lib/*torch_cpu.*"):
         function = getattr(ctypes.CDLL(str(path)), "MKL_Set_Num_Threads_Local", None)
         if function is not None:
@@ -79,9 +79,9 @@ def _pools() -> tuple[list[Any], list[Any]]:
 
 
 def _set_threads(library: Any, n_threads: int) -> None:
-    """Set a library's number of threads from any thread, and leave it to any other to set.
+    """Set a library's number of threads, whichever thread has set it before.
 
-    Recent releases of threadpoolctl let one thread alone set OpenBLAS's, until it is released.
+    Recent releases of threadpoolctl let only one thread set OpenBLAS's, until it is released.
     """
     release = getattr(library, "clear_controlling_thread", lambda force: None)
     release(force=True)
@@ -90,14 +90,14 @@ def _set_threads(library: Any, n_threads: int) -> None:
 
 
 class _Limit:
-    """Holds libraries to one thread while anybody is inside.
+    """Holds libraries to one thread while any caller is inside.
 
     Attributes
     ----------
     inside : set of int
-        Tickets of those who are.
+        Tickets of the callers inside.
     before : list of (library, int) or None
-        Limits to go back to.
+        Limits to restore.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class _Limit:
         self.before: list[tuple[Any, int]] | None = None
 
     def settle(self, libraries: list[Any]) -> None:
-        """Bring the libraries to what is asked for; a call that is cut short may be repeated."""
+        """Apply the limit or lift it; a call that is cut short may be repeated."""
         if self.inside and self.before is None:
             self.before = [(library, library.get_num_threads()) for library in libraries]
             for library in libraries:
@@ -120,17 +120,17 @@ class _Limits(threading.local):
     """Limits of the present thread."""
 
     def __init__(self) -> None:
-        # A thread's first use of torch's threads sets their number: let that be over.
+        # A thread's first use of torch's threads sets their number: get it over with.
         torch.get_num_threads()
         self.openmp = _Limit()
         self.forked = False
-        # States of the global generator to go back to, the outermost first.
+        # States of the global generator to restore, the outermost first.
         self.lent: list[torch.Tensor] = []
 
 
 _of_thread = _Limits()
 _of_process = _Limit()
-_lock = threading.RLock()  # a finalizer may come in between
+_lock = threading.RLock()  # a finalizer may run in between
 _generator_lock = threading.RLock()
 _tickets = itertools.count()
 
@@ -149,8 +149,8 @@ def _settle(ticket: int, inside: bool) -> None:
 class one_thread:
     """Context in which BLAS, torch and OpenMP keep to the calling thread.
 
-    Contexts may nest, and overlap in several threads. One that an interrupt cuts short, on its way
-    in or out, is left when it is forgotten.
+    Contexts may nest, and overlap in several threads. If an interrupt cuts entry or exit short, the
+    context is left when the object is collected.
     """
 
     def __enter__(self) -> None:
@@ -176,7 +176,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def is_forked() -> bool:
-    """Say whether this thread is what a fork left of its process."""
+    """Say whether this thread is the one that a fork left in a child process."""
     return _of_thread.forked
 
 
@@ -187,8 +187,8 @@ def is_forked() -> bool:
 def seeded(generator: torch.Generator) -> Iterator[None]:
     """Let torch's global generator draw as ``generator`` would, and float32 be the default type.
 
-    What others have written, modules and their initialisation, draws from the global generator
-    alone. It belongs to the process, so one thread at a time has it; both are put back.
+    Modules that others have written, and their initialisation, draw from the global generator
+    alone. It belongs to the process, so one thread at a time holds it; both are restored.
     """
     with default_float32():
         state = torch.get_rng_state()
@@ -204,7 +204,7 @@ def seeded(generator: torch.Generator) -> Iterator[None]:
 
 @contextmanager
 def default_float32() -> Iterator[None]:
-    """Let float32 be torch's default type, for others' code that cannot be told another."""
+    """Let float32 be torch's default type, because others' code may not take one."""
     with _generator_lock:
         dtype = torch.get_default_dtype()
         try:
@@ -220,7 +220,7 @@ def default_float32() -> Iterator[None]:
 
 
 def _disturbances() -> list[AbstractContextManager[Any]]:
-    """Contexts that put aside whatever would change the course of a call."""
+    """Contexts that suspend whatever would change the results of a call."""
     contexts: list[AbstractContextManager[Any]] = []
     if np.geterr() != _ERRORS:
         contexts.append(np.errstate(**_ERRORS))  # type: ignore[arg-type]
@@ -248,7 +248,7 @@ def isolated(function: Function) -> Function:
     Raises
     ------
     MemoryError
-        In place of the RuntimeError that torch raises where it gets no memory.
+        In place of the RuntimeError that torch raises if it gets no memory.
     """
 
     @functools.wraps(function)
@@ -271,7 +271,7 @@ def isolated(function: Function) -> Function:
 
 
 def _clear_up(errors: Any) -> None:
-    """Put back what an interrupt inside the end of an inner context may have left."""
+    """Restore what an interrupt in the exit of an inner context may have left."""
     np.seterr(**errors)
     torch.set_grad_enabled(True)
     if _of_thread.lent:

@@ -9,7 +9,7 @@ import warnings
 from typing import Any
 
 # Packages whose frames stand between the user's line and a warning: this one, scikit-learn's
-# wrappers and meta-estimators, and what runs their jobs.
+# wrappers and meta-estimators, and joblib, which runs their jobs.
 _INSIDE = {__name__.split(".")[0], "sklearn", "joblib"}
 
 # Modules that stand between fit and who calls it.
@@ -31,16 +31,14 @@ def warn(message: str, category: type[Warning]) -> None:
 
 
 def fitted_by_user() -> bool:
-    """Say whether it is the user's own code that called fit, and no search, pipeline or library.
+    """Say whether the user's own code called fit, rather than a search, a pipeline or a library.
 
-    What lies between is passed over: this package, and what scikit-learn wraps a method in.
+    Frames of this package, and of scikit-learn's wrappers around a method, are passed over.
     """
     frame: Any = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if not re.match(
-            r"(skvae|sklearn\.base|sklearn\.utils|sklearn\.callback|contextlib|functools)\b", module
-        ):
+        if not re.match(_WRAPPING, module):
             return not frame.f_code.co_filename.startswith(_LIBRARIES)
         frame = frame.f_back
     return True

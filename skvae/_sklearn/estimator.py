@@ -18,9 +18,9 @@ from skvae._sklearn.rows import check_sample_weight
 
 
 class Estimator(CallbackSupportMixin, BaseEstimator):
-    """A failed fit leaves what was fitted before, and a pickle says its format."""
+    """A failed fit leaves the former state, and a pickle states its format."""
 
-    # Raised by one whenever a pickle of an older state could not be read any more.
+    # Raised by one whenever pickles of the older state can no longer be read.
     _state_version: int
 
     @contextmanager
@@ -34,10 +34,10 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
             raise
 
     def _end_interrupted(self, best_epoch: int) -> None:
-        """Say which epoch an interrupted fit has kept, and let the interrupt go on.
+        """Say which epoch an interrupted fit has kept; raise again unless the user called fit.
 
-        It goes no further where the user called fit: there is nothing else to be stopped. A search
-        or a pipeline would go on with the next fit.
+        In the user's own fit there is nothing else to be stopped. A search or a pipeline would go
+        on with the next fit.
         """
         message = f"training was interrupted; epoch {best_epoch} is kept."
         if not fitted_by_user():
@@ -45,7 +45,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         self._warn_of(message)
 
     def _warn_of(self, message: str) -> None:
-        """Warn of something about convergence."""
+        """Issue a ConvergenceWarning."""
         warn(f"{type(self).__name__}: {message}", ConvergenceWarning)
 
     def _facts(self) -> list[str]:
@@ -82,8 +82,8 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
 def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, np.ndarray]:
     """Give the weights that are positive, and where they are.
 
-    Weights beyond 2^52, or below 2^-52, come back over a power of two: of the former none is one
-    of few rows any more, of the latter the ratio alone counts.
+    If their mean is above 2^52 or below 2^-52, they are scaled to that bound by a power of two:
+    weights of that size are no counts of rows, so that their ratios alone matter.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What pictures read from a fitted estimator, alone or at the end of a pipeline, in public."""
+"""What pictures read off a fitted estimator's public side, alone or at the end of a pipeline."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from scipy.special import ndtri
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-# Rows that the prior is known by, where its quantiles are not in closed form: so many at most and
-# at least, and between them so many cells.
+# Rows drawn from a prior whose quantiles have no closed form: at most and at least this many, and
+# in between as many as fill this many cells.
 _PRIOR_ROWS = (4000, 500)
 _PRIOR_CELLS = 2**22
 
-# Rows that the mean and the standard deviation of features are taken of, at most.
+# Most rows over which the features' means and standard deviations are taken.
 _MOMENT_ROWS = 5000
 
 
 class Places(NamedTuple):
-    """Places on each latent's axis, and what takes them to rows.
+    """Places on each latent's axis, and what decodes them to rows.
 
     Attributes
     ----------
     values : ndarray of shape (n_places, n_components)
-        One column a latent.
+        One column per latent.
     centre : ndarray of shape (n_components,)
         Where the other latents are held.
     decode : callable
@@ -52,7 +52,7 @@ class Fitted:
     Parameters
     ----------
     estimator : estimator
-        With ``transform``; a pipeline that ends in one, or a search over such.
+        With ``transform``; a pipeline that ends in such an estimator, or a search over either.
 
     Raises
     ------
@@ -158,9 +158,9 @@ class Fitted:
         return Places(normal * std, np.zeros(k), self.inverse, "")
 
     def location_and_scale(self, X: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each feature: of X, of generated rows, or of neither.
+        """Mean and standard deviation of each feature of X, or of generated rows.
 
-        A feature that does not vary has scale 1.
+        If there are no rows, they are ``mean_`` and 1. A feature that does not vary has scale 1.
         """
         rows = None
         if X is not None and len_of(X) > 1:
@@ -237,7 +237,7 @@ def take_rows(X: Any, index: np.ndarray) -> Any:
 
 @contextmanager
 def _unnamed_rows() -> Iterator[None]:
-    """Let the model's own rows pass, which have no names."""
+    """Let the model's own rows, which have no names, pass without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         yield

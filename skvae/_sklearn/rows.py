@@ -1,8 +1,8 @@
 """What users give as rows, targets, weights and latents, checked and as NumPy arrays.
 
-Results here are NumPy arrays whatever comes in. So tensors are converted at the entrance, and
-scikit-learn's checks are run without array API dispatch, by which other arrays are converted, too,
-and which would have it ask one library's arrays for another's types.
+Results here are NumPy arrays whatever comes in. So tensors are converted on entry, and
+scikit-learn's checks are run without array API dispatch, so that they convert other libraries'
+arrays, too, and do not ask one library's arrays for another's types.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
     Parameters
     ----------
     estimator : estimator
-        Which remembers, or compares, number and names of the features.
+        Remembers, or compares, the number and the names of the features.
     X : {array-like, sparse matrix, Tensor} of shape (n_samples, n_features)
         Rows.
     reset : bool
@@ -52,7 +52,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
 
 
 def check_values(values: Any, name: str, **options: Any) -> Any:
-    """Check an array that no estimator knows the features of, such as latents or targets."""
+    """Check an array whose columns are not the features of X, such as latents or targets."""
     with on_arrays():
         return check_array(as_numpy(values, name), input_name=name, **options)
 
@@ -75,6 +75,6 @@ def check_latents(Z: Any, n_components: int, name: str = "Z") -> np.ndarray:
 
 
 def check_sample_weight(sample_weight: Any, X: Any, **options: Any) -> np.ndarray:
-    """Give one weight for each of the rows."""
+    """Give one weight per row."""
     with on_arrays():
         return compat.check_sample_weight(as_numpy(sample_weight, "sample_weight"), X, **options)

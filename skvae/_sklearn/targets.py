@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Whole numbers of so many values at most are classes, and so many classes have a colour of their
-# own; the rarest beyond are one.
+# Whole numbers with at most this many values are classes, and this many classes are shown each by
+# itself; beyond, the rarest are shown as one.
 MOST_CLASSES = 20
 REST = "other"
 
 # Paul Tol's "muted" scheme (2021, personal.sron.nl/~pault), which colour-blind readers can tell
-# apart, from strongest to weakest; classes beyond repeat it with another marker.
+# apart, from strongest to weakest; further classes repeat it with another marker.
 COLOURS = (
     "#332288",
     "#CC6677",
@@ -27,7 +27,7 @@ COLOURS = (
     "#999933",
     "#777777",
 )
-# Where the background is dark: his "light" scheme, with a violet.
+# On a dark background: his "light" scheme, with a violet.
 COLOURS_ON_DARK = (
     "#77AADD",
     "#EE8866",
@@ -125,7 +125,7 @@ def read_components(components: Any, n_components: int, most: int) -> list[int]:
     Raises
     ------
     ValueError
-        If one is no latent, or is named twice.
+        If one is not a latent, or is named twice.
     """
     if components is None:
         return list(range(min(n_components, most)))

@@ -51,10 +51,12 @@ class Autoencoder(BaseAutoencoder):
         during training.
     decoder : callable, default=None
         The same for the decoder: it maps (rows, n_components) to (rows, n_features).
-    likelihood : {"gaussian", "bernoulli"} or Likelihood, default="gaussian"
-        p(x|z). "gaussian" learns one noise variance, as probabilistic PCA does;
-        ``skvae.likelihoods.Gaussian(noise="feature")`` learns one per feature. "bernoulli" takes X
-        in [0, 1].
+    likelihood : {"gaussian", "bernoulli", "poisson", "student_t"} or Likelihood, \
+            default="gaussian"
+        p(x|z), from ``skvae.likelihoods``. "gaussian" learns one noise variance, as probabilistic
+        PCA does; ``Gaussian(noise="feature")`` learns one per feature. "bernoulli" takes X in
+        [0, 1], "poisson" takes counts, and "student_t" takes real numbers among which there are
+        outliers.
     corruption : {"gaussian_noise", "masking"} or Corruption, default=None
         What is done to the encoder's input in training, from ``skvae.corruptions``, with the row
         itself as the target: the denoising autoencoder [2]_. Held-out rows are not corrupted.
@@ -64,12 +66,12 @@ class Autoencoder(BaseAutoencoder):
         and the latents' size [4]_, on how many latents are active, or on the distance of the
         latents' distribution from a standard normal one. ``a + b`` takes two. Epochs are then
         compared with the penalty included, so the squared error may end above PCA's.
-    init : {"auto", "pca", "random", "rbm"}, default="auto"
-        Start of the networks. "pca" is PCA; "random" is the usual one: Glorot draws, and no linear
-        paths beside hidden layers. "auto" is "pca", but races both if there are at least 16
-        latents and 5000 training rows. "rbm" trains a restricted Boltzmann machine for each layer
-        and unrolls them, as Hinton and Salakhutdinov did [1]_; it needs ``activation="logistic"``
-        and ``likelihood="bernoulli"``, and starts no better than they do.
+    init : {"auto", "pca", "random", "rbm"} or Start, default="auto"
+        Start of the networks, from ``skvae.starts``. "pca" is PCA; "random" is the usual one:
+        Glorot draws, and no linear paths beside hidden layers. "auto" is "pca", but races both if
+        there are at least 16 latents and 5000 training rows. "rbm" trains a restricted Boltzmann
+        machine for each layer and unrolls them, as Hinton and Salakhutdinov did [1]_; it needs
+        ``activation="logistic"`` and ``likelihood="bernoulli"``, and starts no better than they do.
     whiten : bool, default=False
         Whether ``transform`` scales active latents to unit variance, as in PCA. Off by default,
         because distances between latents in X's units serve neighbours better.
@@ -89,7 +91,9 @@ class Autoencoder(BaseAutoencoder):
         L2 penalty on the weights of the nonlinear paths, divided by the number of samples as in
         ``MLPRegressor``. Zero by default, because the held-out rows end training.
     max_iter : int, default=200
-        Maximum number of epochs, as in ``MLPRegressor``. 0 gives the start itself.
+        Maximum number of epochs, as in ``MLPRegressor``. 0 gives the start itself. A
+        KeyboardInterrupt ends training earlier: where you call ``fit`` yourself, the best epoch is
+        kept with a warning; within a search or a pipeline the interrupt goes on.
     tol : float, default=1e-4
         Smallest gain of the held-out objective, in nats per feature, that counts as a gain:
         ``MLPRegressor``'s, but per feature, so that it means the same for tables of any width.
@@ -150,8 +154,10 @@ class Autoencoder(BaseAutoencoder):
     validation_scores_ : list of float or None
         Held-out objective of the start and of each epoch, in nats of X in its own units; None
         without held-out rows.
+    best_epoch_ : int
+        Epoch whose parameters are kept; 0 is the start. Without held-out rows it is the last.
     best_validation_score_ : float or None
-        The best of ``validation_scores_``; None without held-out rows.
+        Held-out objective of the epoch that is kept; None without held-out rows.
     n_iter_ : int
         Number of epochs run.
     n_skipped_steps_ : int
@@ -287,7 +293,8 @@ class Autoencoder(BaseAutoencoder):
         Z : ndarray of shape (n_samples, n_components_)
             Points; ``transform`` scales them to X's units.
         """
-        return self._fitted.encode(self._check_rows(X))[0]
+        X = self._check_rows(X)
+        return self._fitted.encode(X)[0]
 
     @isolated
     def score_samples(self, X: Any) -> np.ndarray:
@@ -308,4 +315,5 @@ class Autoencoder(BaseAutoencoder):
         log_likelihood : ndarray of shape (n_samples,)
             In nats.
         """
-        return self._fitted.log_reconstruction(self._check_rows(X))
+        X = self._check_rows(X)
+        return self._fitted.log_reconstruction(X)

@@ -29,6 +29,7 @@ from skvae.corruptions import Corruption
 from skvae.estimators._components import COMPONENTS, CORRUPTIONS, STARTS, allowed, resolve
 from skvae.estimators._publish import as_of, publish, read_fit
 from skvae.estimators._transform import Transformer
+from skvae.estimators._words import facts, what_was_kept
 from skvae.fitting import (
     TERMS,
     Fit,
@@ -50,7 +51,7 @@ from skvae.watching import Watch
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What an estimator's parameters choose, as objects of this fit's own."""
+    """The objects that an estimator's parameters choose, made anew for a fit."""
 
     parts: Parts
     beta: Schedule
@@ -135,7 +136,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; at least two. A sparse X is made dense a batch at a time.
         y : Ignored
-            Not used; there for scikit-learn's conventions.
+            Not used; present for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights; whole numbers count as repeated rows.
 
@@ -147,8 +148,8 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         Raises
         ------
         ValueError
-            If a parameter or X is outside its domain, or training diverges. What was fitted
-            before is then still there.
+            If a parameter or X is outside its domain, or training diverges. The former state
+            is then kept.
         KeyboardInterrupt
             If training is interrupted before there is an epoch to keep, or within a search or a
             pipeline. Where the user calls ``fit``, the best epoch is kept with a warning.
@@ -172,7 +173,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
                 self._fitted = read_fit(fit, X, weight, plan.beta, seed, keep=self.warm_start)
                 publish(self, self._fitted, fit, X, weight, origin=watch.origin)
             self._fit_density(X, weight)
-        watch.close(self._what_was_kept(fit, watch))
+        watch.close(what_was_kept(self, fit, watch))
         self._warn(fit, X.shape[0])
         return self
 
@@ -188,7 +189,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; at least two at the first call.
         y : Ignored
-            Not used; there for scikit-learn's conventions.
+            Not used; present for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights.
 
@@ -234,11 +235,11 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         return (X, weight) if positive.all() else (X[positive], weight)
 
     def _wanted(self, X: Any) -> Any:
-        """Number of latents as PCA would be asked for it."""
+        """``n_components`` as PCA takes it."""
         return min(X.shape) if self.n_components is None else self.n_components
 
     def _choices(self, X: Any) -> Choices:
-        """Read the parameters, and hold them against each other and against X."""
+        """Read the parameters, and check them against each other and against X."""
         chosen = self._chosen()
         components = {
             name: resolve(chosen[name], aliases) for name, (aliases, _) in COMPONENTS.items()
@@ -291,16 +292,16 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         )
 
     def _work(self, choices: Choices, plan: Plan, X: Any) -> float:
-        """Multiply-adds of a step; where the number of latents is open, as many as features."""
+        """Multiply-adds of a step, with as many latents as features if their number is open."""
         d = X.shape[1]
         k = int(self.n_components) if isinstance(self.n_components, Integral) else d
         widest = Architecture(**vars(choices.parts), n_inputs=d, n_targets=d, n_components=k)
         return plan_work(plan, widest, X.shape[0])
 
     def _resumed(self, choices: Choices, plan: Plan, adapted: bool) -> Resumed:
-        """Give the fitted model to go on with, if the parameters still describe it.
+        """Give the fitted model to train further, if the parameters still describe it.
 
-        ``adapted`` has an adaptive schedule go on from where it stands.
+        If ``adapted``, an adaptive schedule goes on from where it stands.
         """
         fitted = self._fitted
         self._check_same(choices.parts, fitted)
@@ -316,7 +317,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         )
 
     def _check_same(self, parts: Parts, fitted: Fitted) -> None:
-        """Raise ValueError where a parameter describes another model than the fitted one."""
+        """Raise ValueError if a parameter describes another model than the fitted one."""
         now, then = dict(vars(parts)), dict(vars(fitted.architecture))
         if isinstance(self.n_components, Integral):
             now["n_components"] = self.n_components
@@ -331,38 +332,8 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
 
     # -------------------------------------------------------------- words
 
-    def _what_was_kept(self, fit: Fit, watch: Watch) -> str:
-        """Say why training ended, which epoch was kept, and how far it is from the start."""
-        outcome, n_epochs = fit.outcome, len(fit.outcome.terms)
-        if watch.stopped:
-            why = f"a callback ended it after {n_epochs} epochs"
-        elif outcome.interrupted:
-            why = f"interrupted after {n_epochs} epochs"
-        elif n_epochs < self.max_iter and n_epochs:
-            why = f"stopped after {n_epochs} epochs, {self.n_iter_no_change} of them without a gain"
-        else:
-            why = f"{n_epochs} epochs done"
-        if fit.kept_start or not outcome.best_epoch:
-            proof = "" if not n_epochs else ", as none was proved better on held-out rows"
-            return f"{why}; kept {'PCA' if watch.origin == 'PCA' else 'the start'}{proof}"
-        if fit.reference is None:
-            return f"{why}; kept the last"
-        gain = outcome.scores[outcome.best_epoch] - fit.reference
-        return (
-            f"{why}; kept epoch {outcome.best_epoch}, {gain:+.4f} nats per row over "
-            f"{watch.origin} on held-out rows"
-        )
-
     def _facts(self) -> list[str]:
-        if not self.__sklearn_is_fitted__():
-            return []
-        facts = [f"{self.n_active_components_} of {self.n_components_} latents active"]
-        origin, lead = getattr(self, "_lead", ("the start", None))
-        if not self.best_epoch_:
-            return [*facts, f"{origin} kept after {self.n_iter_} epochs"]
-        if lead is not None:
-            facts.insert(0, f"{lead:+.2f} nats per row over {origin} on held-out rows")
-        return [*facts, f"epoch {self.best_epoch_} of {self.n_iter_} kept"]
+        return facts(self) if self.__sklearn_is_fitted__() else []
 
     def _warn_skipped(self, n_skipped: int) -> None:
         if n_skipped:

@@ -24,19 +24,20 @@ class LinearModel:
         """Set PCA's attributes, in the type of X as PCA does."""
         report, view = self._fitted.report, self._fitted.view
         variance, total = report.explained_variance, view.total_variance
+        # What nothing else reads is shared, so that a saved model holds it once.
         published = {
             "mean_": view.mean,
             "components_": report.components,
-            "explained_variance_": variance,
+            "explained_variance_": variance.copy(),
             "explained_variance_ratio_": variance / (total if total > 0 else 1.0),
             "singular_values_": np.sqrt((self.n_samples_ - 1) * variance),
-            "noise_variance_": report.noise_variance,
+            "noise_variance_": report.noise_variance.copy(),
             "kl_per_component_": report.kl,
         }
         with np.errstate(over="ignore"):  # a variance beyond float32 is infinite in it
             for name, value in published.items():
                 if value is not None:
-                    setattr(self, name, value.astype(dtype))
+                    setattr(self, name, value.astype(dtype, copy=False))
                 elif hasattr(self, name):
                     delattr(self, name)
         if report.noise_variance.size == 1:

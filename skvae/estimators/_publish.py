@@ -1,4 +1,4 @@
-"""From a fit to what an estimator keeps and shows."""
+"""From a fit to an estimator's state and its public attributes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import numpy as np
 import torch
 
 from skvae.fitting import TERMS, Fit
-from skvae.inference import Fitted, latent_moments, latent_report, pool, report_rows
+from skvae.inference import (
+    Fitted,
+    Trained,
+    latent_moments,
+    latent_report,
+    pool,
+    report_rows,
+)
 from skvae.schedules import Schedule
 from skvae.tables import Rows
 from skvae.training import Epoch, Outcome
@@ -28,7 +35,7 @@ def read_fit(
     keep: bool,
     past: Fitted | None = None,
 ) -> Fitted:
-    """Read all that is to be kept off a trained model.
+    """Read off a trained model all that is to be kept.
 
     Parameters
     ----------
@@ -43,39 +50,42 @@ def read_fit(
     keep : bool
         Whether the optimiser's state can be used later.
     past : Fitted, optional
-        What a stream had come to before.
+        State of a stream before this pass.
+
+    Returns
+    -------
+    fitted : Fitted
+        The state.
     """
     model = fit.model
 
     def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
         return {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
 
-    state: dict[str, Any] = {
-        "architecture": model.architecture,
-        "view": fit.view,
-        "parameters": model.flat.values.detach().cpu().numpy().copy(),
-        "buffers": arrays(model.buffers),
-        "layout": model.layout,
-        "optimizer": arrays(fit.adam.state) if keep else {},
-        "beta": beta,
-        "n_epochs": len(fit.outcome.terms) + (0 if past is None else past.n_epochs),
-        "seed": seed,
-        "dtype": X.dtype.name,
-    }
-    has_density = model.architecture.posterior.has_density
-    double = model_of(state)
+    trained = Trained(
+        architecture=model.architecture,
+        view=fit.view,
+        parameters=model.flat.values.detach().cpu().numpy().copy(),
+        buffers=arrays(model.buffers),
+        layout=model.layout,
+    )
     index = report_rows(*X.shape)
     weight = None if weight is None else weight[index]
     rows = Rows(X[index], weight, fit.view, torch.float64, torch.device("cpu"))
+    double = trained.model(torch.float64)
     moments = latent_moments(double, rows.part(slice(None)), fit.view.scale)
     if past is not None:
         moments = pool(dict(past.moments), moments)
-    return Fitted(**state, moments=moments, report=latent_report(moments, has_density))
-
-
-def model_of(state: dict[str, Any]) -> Any:
-    """Build the model in float64, before there is a report on it."""
-    return Fitted(**state, moments={}, report=None).model(torch.float64)  # type: ignore[arg-type]
+    return Fitted(
+        **vars(trained),
+        optimizer=arrays(fit.adam.state) if keep else {},
+        beta=beta,
+        n_epochs=len(fit.outcome.terms) + (0 if past is None else past.n_epochs),
+        moments=moments,
+        report=latent_report(moments, model.architecture.posterior.has_density),
+        seed=seed,
+        dtype=X.dtype.name,
+    )
 
 
 def publish(
@@ -87,7 +97,7 @@ def publish(
     is_first: bool = True,
     origin: str = "the start",
 ) -> None:
-    """Set the public attributes of an estimator; those of a stream go on unless it is the first."""
+    """Set the public attributes of an estimator; unless ``is_first``, a stream's go on."""
     outcome, report = fit.outcome, fitted.report
     estimator.device_ = str(fit.model.flat.values.device)
     estimator.likelihood_ = fitted.architecture.likelihood

@@ -35,7 +35,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     @property
     def _names(self) -> Any:
-        """Names of the columns, where X had such."""
+        """Names of the columns, if X had any."""
         return getattr(self, "feature_names_in_", None)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -60,7 +60,8 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         Z : ndarray of shape (n_samples, n_components_)
             Latent coordinates, in X's units, float32 for a float32 X and float64 otherwise.
         """
-        latents = self._fitted.means(self._check_rows(X))
+        X = self._check_rows(X)
+        latents = self._fitted.means(X)
         scale = self._fitted.report.unshrink * self._output_scale()
         return latents * scale.astype(latents.dtype)
 
@@ -101,7 +102,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     @isolated
     def decode(self, Z: Any) -> np.ndarray:
-        """Give E[x|z] for latents as ``encode`` has them, in units other than ``transform``'s.
+        """Give E[x|z] of latents in the units of ``encode``, which are not ``transform``'s.
 
         Parameters
         ----------
@@ -113,7 +114,8 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         X : ndarray of shape (n_samples, n_features_in_)
             Expected rows, in X's units.
         """
-        return self._fitted.decode(self._check_latents(Z))
+        Z = self._check_latents(Z)
+        return self._fitted.decode(Z)
 
     @isolated
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -124,14 +126,14 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to score.
         y : Ignored
-            Not used; there for scikit-learn's conventions.
+            Not used; present for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights.
 
         Returns
         -------
         log_likelihood : float
-            Mean log-density of a row, in nats.
+            Mean log-density, in nats per row.
         """
         values = self.score_samples(X)
         if sample_weight is None:
@@ -150,7 +152,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         n_samples : int, default=1
             Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Seeds the draws; None gives others at each call.
+            Seeds the draws; None gives other rows at each call.
         observation_noise : bool, default=True
             Whether to draw from p(x|z); False gives its mean.
 

@@ -56,10 +56,12 @@ class VariationalAutoencoder(BaseAutoencoder):
         start and opens during training.
     decoder : callable, default=None
         The same for the decoder: it maps (rows, n_components) to (rows, n_features).
-    likelihood : {"gaussian", "bernoulli"} or Likelihood, default="gaussian"
-        p(x|z). "gaussian" learns one noise variance, as probabilistic PCA does;
-        ``skvae.likelihoods.Gaussian(noise="feature")`` learns one per feature. "bernoulli" takes X
-        in [0, 1].
+    likelihood : {"gaussian", "bernoulli", "poisson", "student_t"} or Likelihood, \
+            default="gaussian"
+        p(x|z), from ``skvae.likelihoods``. "gaussian" learns one noise variance, as probabilistic
+        PCA does; ``Gaussian(noise="feature")`` learns one per feature. "bernoulli" takes X in
+        [0, 1], "poisson" takes counts, and "student_t" takes real numbers among which there are
+        outliers.
     prior : {"standard_normal", "mixture_of_gaussians", "vamp", "flow"} or Prior, \
             default="standard_normal"
         p(z), from ``skvae.priors``; all but the first are trained together with the networks.
@@ -77,10 +79,11 @@ class VariationalAutoencoder(BaseAutoencoder):
         object of ``skvae.schedules`` changes it over the epochs, such as ``WarmUp(20)``, or by what
         the steps show, such as ``KLController(10)``. With the latter kind no epochs are compared,
         and the last is kept.
-    init : {"auto", "pca", "random"}, default="auto"
-        Start of the networks. "pca" is probabilistic PCA; "random" is the usual one: Glorot draws,
-        and no linear paths beside hidden layers. "auto" is "pca", but races both if there are many
-        latents and rows (see Notes).
+    init : {"auto", "pca", "random"} or Start, default="auto"
+        Start of the networks, from ``skvae.starts``. "pca" is probabilistic PCA; "random" is the
+        usual one: Glorot draws, and no linear paths beside hidden layers. "auto" is "pca", but
+        races both if there are many latents and rows (see Notes).
+        ``PrincipalComponents(n_started)`` starts as many leading latents as PCA's.
     whiten : bool, default=False
         Whether ``transform`` scales active latents to unit variance, as in PCA. Off by default,
         because distances between latents in X's units serve neighbours better.
@@ -101,7 +104,9 @@ class VariationalAutoencoder(BaseAutoencoder):
         L2 penalty on the weights of the nonlinear paths, divided by the number of samples as in
         ``MLPRegressor``. Zero by default, because the KL term and the held-out rows regularise.
     max_iter : int, default=200
-        Maximum number of epochs, as in ``MLPRegressor``. 0 gives the start itself.
+        Maximum number of epochs, as in ``MLPRegressor``. 0 gives the start itself. A
+        KeyboardInterrupt ends training earlier: where you call ``fit`` yourself, the best epoch is
+        kept with a warning; within a search or a pipeline the interrupt goes on.
     tol : float, default=1e-4
         Smallest gain of the held-out objective, in nats per feature, that counts as a gain:
         ``MLPRegressor``'s, but per feature, so that it means the same for tables of any width.
@@ -165,8 +170,10 @@ class VariationalAutoencoder(BaseAutoencoder):
     validation_scores_ : list of float or None
         Held-out objective of the start and of each epoch, in nats of X in its own units; None
         without held-out rows.
+    best_epoch_ : int
+        Epoch whose parameters are kept; 0 is the start. Without held-out rows it is the last.
     best_validation_score_ : float or None
-        The best of ``validation_scores_``; None without held-out rows.
+        Held-out objective of the epoch that is kept; None without held-out rows.
     n_iter_ : int
         Number of epochs run.
     n_skipped_steps_ : int
@@ -307,7 +314,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         mean, std : ndarray of shape (n_samples, n_components_)
             Posterior means, without the unshrinking of ``transform``, and standard deviations.
         """
-        return self._fitted.encode(self._check_rows(X))
+        X = self._check_rows(X)
+        return self._fitted.encode(X)
 
     @isolated
     def score_samples(self, X: Any, *, n_draws: int = 100) -> np.ndarray:
@@ -340,4 +348,5 @@ class VariationalAutoencoder(BaseAutoencoder):
         .. [1] Burda, Grosse and Salakhutdinov (2016), "Importance weighted autoencoders", eq. 8.
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
-        return self._fitted.read_log_weights(self._check_rows(X), n_draws, log_mean_exp)
+        X = self._check_rows(X)
+        return self._fitted.read_log_weights(X, n_draws, log_mean_exp)

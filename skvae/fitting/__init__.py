@@ -2,13 +2,17 @@
 
 from skvae.fitting._fit import Fit, Resumed, explain_split, fit_model, one_pass, split
 from skvae.fitting._plan import Plan, plan_work
-from skvae.fitting._steps import TERMS
+from skvae.fitting._steps import TERMS, ComposedStep, PartedStep, WrittenStep, build_step
 
 __all__ = [
     "TERMS",
+    "ComposedStep",
     "Fit",
+    "PartedStep",
     "Plan",
     "Resumed",
+    "WrittenStep",
+    "build_step",
     "explain_split",
     "fit_model",
     "one_pass",

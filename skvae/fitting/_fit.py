@@ -40,7 +40,7 @@ class Fit:
     adam : Adam
         The optimiser after the last step.
     judged : bool
-        Whether held-out rows, or nobody, were to choose the epoch: not where they were too few.
+        False if held-out rows were to choose the epoch, but there were too few rows for any.
     kept_start : bool
         Whether the model is its PCA start, fitted to all rows, because no epoch was proved better.
     reference : float or None
@@ -58,7 +58,7 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed:
-    """Where an earlier fit stands.
+    """State of an earlier fit, from which to go on.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Resumed:
 def split(
     n_samples: int, fraction: float | None, random_state: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Part rows into training and held-out ones; None for the latter where there are too few."""
+    """Part rows into training and held-out ones; None for the latter if there are too few."""
     n_held = 0 if fraction is None else math.ceil(fraction * n_samples)
     if n_held < 2 or n_samples - n_held < 2:
         return np.arange(n_samples), None
@@ -90,7 +90,7 @@ def split(
 
 
 def explain_split(n_samples: int, fraction: float, consequence: str) -> str:
-    """Say why ``split`` held nothing out, what follows, and what to do; more may be added to it."""
+    """Say why ``split`` held nothing out, what follows, and what to do; callers may add to it."""
     n_held = math.ceil(fraction * n_samples)
     if n_samples < 4:
         remedy = "Give more rows"
@@ -175,12 +175,12 @@ def fit_model(
     """
     seed = int(random_state.randint(2**31 - 1))
     fraction = plan.validation_fraction if plan.budget.max_iter > 0 else None
-    kept, held = split(X.shape[0], fraction, random_state)
-    if held is not None:
+    training, held_out = split(X.shape[0], fraction, random_state)
+    if held_out is not None:
         check_settled(plan)
 
     def part(index: np.ndarray) -> tuple[Any, np.ndarray | None]:
-        if held is None:
+        if held_out is None:
             return X, weight
         return pick(X, index), None if weight is None else weight[index]
 
@@ -188,25 +188,26 @@ def fit_model(
     if resumed is not None:
         model, view = resumed.model, resumed.view
     else:
-        prepared = prepare(*part(kept), parts.likelihood, n_components)
+        prepared = prepare(*part(training), parts.likelihood, n_components)
         view = prepared.view
-        model = build(parts, prepared, plan, len(kept), seed)
-    rows = make_rows(model, *part(kept), view)
-    held_rows = None if held is None else make_rows(model, *part(held), view)
-    trainer, moved = Trainer(model, rows, held_rows, plan, seed), True
+        model = build(parts, prepared, plan, len(training), seed)
+    rows = make_rows(model, *part(training), view)
+    judging_rows = None if held_out is None else make_rows(model, *part(held_out), view)
+    trainer, has_left_start = Trainer(model, rows, judging_rows, plan, seed), True
     if prepared is not None:
-        trainer, moved = start_model(trainer, prepared, seed)
+        trainer, has_left_start = start_model(trainer, prepared, seed)
         model = trainer.model
     # With too few rows to hold any out, nothing could justify leaving the start.
-    judged = held is not None or fraction is None
-    first = None if held is None else trainer.held_out_bounds()
-    stay = not (judged or moved) or plan.watcher.stopped
-    outcome = trainer.run(replace(plan.budget, max_iter=0) if stay else plan.budget)
-    if outcome.interrupted and not (outcome.terms and (outcome.best_epoch or not moved)):
+    judged = held_out is not None or fraction is None
+    start_bounds = None if held_out is None else trainer.held_out_bounds()
+    trains = (judged or has_left_start) and not plan.watcher.stopped
+    outcome = trainer.run(plan.budget if trains else replace(plan.budget, max_iter=0))
+    if outcome.interrupted and not (outcome.terms and (outcome.best_epoch or not has_left_start)):
         raise KeyboardInterrupt
     kept_start = False
-    if prepared is not None and not moved and first is not None and not gained(trainer, first):
-        # PCA itself is best: nothing is left to hold out rows for.
+    accepted = has_left_start or start_bounds is None or gained(trainer, start_bounds)
+    if prepared is not None and not accepted:
+        # The start is kept, so that nothing is left to hold rows out for.
         outcome, kept_start = replace(outcome, best_epoch=0), True
         prepared = prepare(X, weight, parts.likelihood, prepared.n_components)
         view = prepared.view
@@ -231,7 +232,7 @@ def first_of(trainer: Trainer, outcome: Outcome) -> float | None:
 
 
 def check_settled(plan: Plan) -> None:
-    """Raise ValueError where held-out rows could not choose an epoch, as beta changes in all."""
+    """Raise ValueError if beta changes in all epochs, so that held-out rows could choose none."""
     if plan.budget.max_iter < plan.budget.n_passed_over:
         raise ValueError(
             f"beta={plan.beta!r} changes for {plan.beta.n_settled:g} epochs, but "
@@ -240,13 +241,13 @@ def check_settled(plan: Plan) -> None:
         )
 
 
-def gained(trainer: Trainer, first: np.ndarray) -> bool:
-    """Say whether the held-out rows prove a gain over ``first``, their bounds at the start.
+def gained(trainer: Trainer, start_bounds: np.ndarray) -> bool:
+    """Say whether the held-out rows prove a gain over ``start_bounds``, theirs at the start.
 
     It takes a one-sided paired t-test, because with few rows the best of many epochs is better
     than the start by chance. A start that is left without proof is a loss on other rows.
     """
-    gain, weight = trainer.held_out_bounds() - first, trainer.held_out_weight
+    gain, weight = trainer.held_out_bounds() - start_bounds, trainer.held_out_weight
     share = np.full(len(gain), 1.0 / len(gain)) if weight is None else weight / weight.sum()
     freedom = 1.0 / (share**2).sum() - 1.0
     mean = share @ gain
@@ -257,7 +258,7 @@ def gained(trainer: Trainer, first: np.ndarray) -> bool:
 def start_model(trainer: Trainer, prepared: Prepared, seed: int) -> tuple[Trainer, bool]:
     """Start the trainer's model as the plan says, or a rival that is better.
 
-    Returns who goes on, and whether its model has left the PCA start.
+    Returns the trainer that goes on, and whether its model has left the PCA start.
     """
     start, model = trainer.plan.start, trainer.model
     rivals = start.rivals(prepared, model.architecture, trainer.rows.n_samples)

@@ -31,7 +31,7 @@ class Plan:
     batch_size : int or "auto"
         Rows per step.
     penalty : float
-        Of half the squared weights, divided by the number of rows.
+        Weight of half the squared weights, before it is divided by the number of rows.
     beta : Schedule
         Of the KL term.
     device : str or torch.device
@@ -61,11 +61,11 @@ class Plan:
 
 
 def resolve_batch_size(batch_size: int | str, n_samples: int, architecture: Architecture) -> int:
-    """Number of rows a step.
+    """Number of rows per step.
 
-    "auto" gives some twenty steps an epoch, within 32 and 256 rows: on a table a step's cost is its
-    calls, and larger batches are cheaper by the row. Where it is arithmetic they are not, and only
-    the steps would be fewer: there 64 rows may do.
+    "auto" gives some twenty steps per epoch, with 32 to 256 rows: on a table a step's cost is its
+    calls, and larger batches are cheaper per row. If the cost is arithmetic they are not, and would
+    only make steps fewer: then a step may have as few as 64 rows.
     """
     if isinstance(batch_size, str):
         most = int(_BATCH_WORK / step_work(architecture, 1))
@@ -74,7 +74,7 @@ def resolve_batch_size(batch_size: int | str, n_samples: int, architecture: Arch
 
 
 def step_work(architecture: Architecture, batch_size: int) -> float:
-    """Multiply-adds of a step's matrix products, for what MLP networks of this shape would do."""
+    """Multiply-adds of a step's matrix products, counted as for dense networks of this shape."""
     d, k = architecture.n_inputs, architecture.n_components
     sizes = [d, *architecture.hidden_layer_sizes, 2 * k]
     inner = sum(a * b for a, b in itertools.pairwise(sizes))

@@ -42,14 +42,14 @@ def race(
     Returns
     -------
     best : Trainer
-        Where its model stands after the race.
+        The winner, with its model as the race has left it.
     moved : bool
         Whether that is anything but the PCA start.
 
     Raises
     ------
     KeyboardInterrupt
-        If the race is interrupted: nobody has won yet.
+        If the race is interrupted, because no start has won yet.
     """
     architecture, device = trainer.model.architecture, trainer.rate.device
     budget = trainer.plan.budget

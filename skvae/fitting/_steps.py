@@ -2,7 +2,7 @@
 
 Both minimise ``-sum_i w_i bound_i / rows + regulariser + alpha / 2 |W|^2 / n`` and leave its
 gradient in the flat buffer; where both exist they are equal, which a test holds in float64. They
-return ``TERMS``; the loss leaves the last part out.
+return ``TERMS``; that of the loss leaves out the squared weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from skvae.tables import Batch
 # What a step returns: means over its rows, in nats and working units, and its beta.
 TERMS = ("loss", "log_likelihood", "kl", "regularizer", "beta")
 
-# Of batch, noise and beta. The composed step's terms are a tensor, which nobody waits for.
+# Takes batch, noise and beta. The composed step's terms are a tensor, not read back at once.
 Step = Callable[[Batch, Tensor, "Tensor | float"], "Tensor | tuple[float, ...]"]
 
 
@@ -38,9 +38,9 @@ class ComposedStep:
     penalty : float, default=0.0
         alpha / n, the weight of half the squared weights.
     generator : torch.Generator, optional
-        Of what a regulariser draws.
+        Source of what a regulariser draws.
     bfloat16 : bool, default=False
-        Whether matrix products take bfloat16 numbers, and whatever loses by it float32 still.
+        Whether matrix products take bfloat16; what would lose by it stays float32.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class WrittenStep:
     ) -> tuple[float, ...]:
         """Write the gradient of the loss to the flat buffer and return the terms.
 
-        All are the batch's share where it is a part of ``n_rows`` rows, but beta.
+        If the batch is a part of ``n_rows`` rows, all terms but beta are its share.
         """
         model = self.model
         inputs = batch.inputs.numpy()

@@ -73,10 +73,10 @@ class Trainer:
         self.step = build_step(model, plan.penalty / rows.count, parts, self.generator, bfloat16)
         self.adam = Adam(model.flat)
         self.n_draws = model.objective.n_draws
-        # Log-densities of X are those of targets, less their constant, less this.
+        # A log-density of X is that of its targets without their constant, less this.
         self.shift = self._shift(rows)
-        # A user's module might read numbers back or draw from a generator, and so a regulariser or
-        # a corruption.
+        # A user's module might read numbers back or draw from a generator, and so might a
+        # regulariser or a corruption.
         free = model.regularizer is None and plan.corruption is None
         dense = all(network.is_written for network in model.networks)
         graph = dense and free and rows.device.type == "cuda" and rows.resident is not None
@@ -140,7 +140,7 @@ class Trainer:
         return terms
 
     def _batches_of_one(self, n_rows: int) -> str:
-        """Say why a batch has one row; of three rows or more a batch, none is left with one."""
+        """Say why a batch has one row, which a batch_size of three or more never leaves."""
         if n_rows > 1:
             return ""
         if self.rows.n_samples == 1:
@@ -164,7 +164,7 @@ class Trainer:
     def held_out_bounds(self) -> np.ndarray:
         """Objective of each held-out row, with the same noise at every call."""
         assert self.held_out is not None
-        # Many draws of one kind at once, or groups of as many as a step takes.
+        # All draws at once if a step takes one, otherwise groups of as many as a step takes.
         n_draws = self.n_draws if self.n_draws > 1 else len(self.held_out_eps)
         bounds = np.empty(self.held_out.n_samples)
         for rows, batch in self.held_out.all():
@@ -194,7 +194,7 @@ class Trainer:
         return value if math.isfinite(value) else -math.inf
 
     def _shift(self, rows: Rows) -> float:
-        """Mean over rows of what is taken from a log-density of targets for that of X."""
+        """Mean over rows of what is subtracted from a log-density of targets for that of X."""
         shift = rows.view.log_jacobian()
         if self.model.likelihood.constant(rows.part(slice(0, 1)).target) is None:
             return shift
@@ -207,7 +207,7 @@ class Trainer:
     def run(self, budget: Budget) -> Outcome:
         """Train, and leave the best epoch's parameters in the model; report in X's units."""
         shift = 0.0 if self.held_out is None else self._shift(self.held_out)
-        # Parts have threads of their own: beside them BLAS and torch keep to one.
+        # Parts have threads of their own, so BLAS and torch keep to one.
         parted = isinstance(self.step, PartedStep)
         with limit_threads(0.0) if parted else nullcontext():
             outcome = train(

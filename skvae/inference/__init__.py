@@ -1,7 +1,14 @@
 """Inference with a fitted model."""
 
 from skvae.inference._density import draw_latents, fit_density
-from skvae.inference._fitted import BLOCK_CELLS, TORCH_DTYPES, Fitted, Rowwise, check_domain
+from skvae.inference._fitted import (
+    BLOCK_CELLS,
+    TORCH_DTYPES,
+    Fitted,
+    Rowwise,
+    Trained,
+    check_domain,
+)
 from skvae.inference._report import (
     ACTIVE_VARIANCE,
     LatentReport,
@@ -20,6 +27,7 @@ __all__ = [
     "Fitted",
     "LatentReport",
     "Rowwise",
+    "Trained",
     "check_domain",
     "collapse_message",
     "draw_latents",

@@ -49,5 +49,5 @@ def draw_latents(density: Any, n_samples: int, seed: int) -> np.ndarray:
             if "random_state" in density.get_params():
                 density.set_params(random_state=seed)
             drawn = density.sample(n_samples)
-    # A mixture gives the components beside the rows.
+    # A mixture gives the components, too.
     return np.asarray(drawn[0] if isinstance(drawn, tuple) else drawn)

@@ -18,7 +18,7 @@ from skvae.likelihoods import Likelihood
 from skvae.model import Architecture, Layout, Model
 from skvae.objectives import Draws
 from skvae.schedules import Schedule
-from skvae.tables import Batch, Rows, View, column_ranges
+from skvae.tables import Batch, ColumnRanges, Rows, View
 
 # Cells that a block of rows may fill: enough for BLAS, bounded in memory.
 BLOCK_CELLS = 2**22
@@ -27,16 +27,16 @@ TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 def check_domain(likelihood: Likelihood, X: Any, names: Any = None) -> None:
-    """Raise ValueError where checked rows, dense or sparse, are outside a likelihood's domain."""
+    """Raise ValueError if checked rows, dense or sparse, are outside a likelihood's domain."""
     if likelihood.has_domain:
-        likelihood.check(column_ranges(X, None if names is None else list(names)))
+        likelihood.check(ColumnRanges(X, None if names is None else list(names)))
 
 
 class Rowwise:
     """Results of blocks of rows, written to one array.
 
-    Small arrays kept between the large ones of the blocks would keep the allocator from using
-    their memory again: a likelihood by 5000 draws then grows by megabytes per row.
+    Small arrays kept between the large ones of the blocks would keep the allocator from reusing
+    their memory: a likelihood by 5000 draws then grows by megabytes per row.
     """
 
     array: np.ndarray
@@ -53,10 +53,8 @@ class Rowwise:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """All that a fitted model is: arrays, builtins and this package's objects.
-
-    Rows come checked, results are in the dtype of the rows, in X's units, latents sorted.
+class Trained:
+    """A trained model as arrays, builtins and this package's objects.
 
     Attributes
     ----------
@@ -67,9 +65,47 @@ class Fitted:
     parameters : ndarray of shape (n_parameters,)
         Of networks and components.
     buffers : mapping of str to ndarray
-        What user modules keep beside their parameters.
+        What user modules keep besides their parameters.
     layout : list of (str, list of int)
         Names and shapes of parameters and buffers, by which a change of the code is noticed.
+    """
+
+    architecture: Architecture
+    view: View
+    parameters: np.ndarray
+    buffers: Mapping[str, np.ndarray]
+    layout: Layout
+
+    def model(self, dtype: torch.dtype) -> Model:
+        """Build the model on its arrays, for inference."""
+        values = as_tensor(self.parameters, dtype)
+        model = Model(self.architecture, dtype, "cpu", torch.Generator(), values, self.layout)
+        return self._with_constants(model)
+
+    def trainable(self, device: torch.device) -> Model:
+        """Build the model to be trained further, in the type of its parameters."""
+        dtype = TORCH_DTYPES[self.parameters.dtype.name]
+        generator = torch.Generator()
+        model = Model(self.architecture, dtype, device, generator, layout=self.layout)
+        model.flat.load(as_tensor(self.parameters))
+        return self._with_constants(model)
+
+    def _with_constants(self, model: Model) -> Model:
+        for name, tensor in model.buffers.items():
+            tensor.copy_(as_tensor(self.buffers[name]))
+        model.see(self.view)
+        model.train(False)
+        return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted(Trained):
+    """All that a fitted model is, and what it does with rows and latents.
+
+    Rows come checked, results are in the dtype of the rows, in X's units, latents sorted.
+
+    Attributes
+    ----------
     optimizer : mapping of str to ndarray
         State of Adam, empty where nothing could go on from it.
     beta : Schedule
@@ -86,11 +122,6 @@ class Fitted:
         Type of the rows of fit.
     """
 
-    architecture: Architecture
-    view: View
-    parameters: np.ndarray
-    buffers: Mapping[str, np.ndarray]
-    layout: Layout
     optimizer: Mapping[str, np.ndarray]
     beta: Schedule
     n_epochs: int
@@ -98,29 +129,6 @@ class Fitted:
     report: LatentReport
     seed: int
     dtype: str
-
-    # ------------------------------------------------------------------ the model
-
-    def model(self, dtype: torch.dtype) -> Model:
-        """Build the model on its arrays, for inference."""
-        values = as_tensor(self.parameters, dtype)
-        model = Model(self.architecture, dtype, "cpu", torch.Generator(), values, self.layout)
-        return self._with_constants(model)
-
-    def trainable(self, device: torch.device) -> Model:
-        """Build the model to be trained further, in the type of its parameters."""
-        dtype = TORCH_DTYPES[self.parameters.dtype.name]
-        generator = torch.Generator()
-        model = Model(self.architecture, dtype, device, generator, layout=self.layout)
-        model.flat.load(self.parameters)
-        return self._with_constants(model)
-
-    def _with_constants(self, model: Model) -> Model:
-        for name, tensor in model.buffers.items():
-            tensor.copy_(as_tensor(self.buffers[name]))
-        model.see(self.view)
-        model.train(False)
-        return model
 
     # ------------------------------------------------------------------ blocks of rows
 

@@ -96,9 +96,9 @@ def latent_moments(model: Model, batch: Batch, scale: np.ndarray) -> dict[str, n
     weight = weight / weight.sum()
     q = model.encode(batch.inputs)
     kl = closed_form_kl(q, model.prior_density())
-    n_few = min(_JACOBIAN_ROWS, max(_LEAST_ROWS, _JACOBIAN_CELLS // batch.inputs.shape[1]))
-    few = as_tensor(_spread(len(weight), n_few))
-    jacobian, squares, variance = _decoder_moments(model, q.mean[few], weight[few], scale)
+    most = min(_JACOBIAN_ROWS, max(_LEAST_ROWS, _JACOBIAN_CELLS // batch.inputs.shape[1]))
+    rows = as_tensor(_spread(len(weight), most))
+    jacobian, squares, variance = _decoder_moments(model, q.mean[rows], weight[rows], scale)
     moments = {
         "count": torch.tensor(float(len(weight)), dtype=torch.float32),
         "variance": weight @ q.variance,
@@ -205,7 +205,7 @@ def _decoder_moments(
     weight = weight / weight.sum()
     with torch.enable_grad():
         z = z.detach().requires_grad_()
-        # One number where it is one: the noise of all features is then one, too.
+        # One number if all units are equal, so that a shared noise stays one number.
         unit = as_tensor(scale[:1] if (scale == scale[0]).all() else scale)
         mean = model.mean(model.decode(z)) * unit  # (rows, d)
         u = torch.zeros_like(mean, requires_grad=True)

@@ -1,10 +1,11 @@
 """Likelihoods: raw decoder output -> p(x|z)."""
 
+from skvae._core.math import soft_bound, soft_bound_inverse, soft_bound_vjp
 from skvae.likelihoods._base import Likelihood, Response, Width, log_constant
 from skvae.likelihoods._bernoulli import Bernoulli
 from skvae.likelihoods._cells import CellLikelihood
-from skvae.likelihoods._gaussian import Gaussian
-from skvae.likelihoods._poisson import Poisson
+from skvae.likelihoods._gaussian import Gaussian, centred_view
+from skvae.likelihoods._poisson import Poisson, logged_view
 from skvae.likelihoods._student_t import StudentT
 
 __all__ = [
@@ -16,5 +17,10 @@ __all__ = [
     "Response",
     "StudentT",
     "Width",
+    "centred_view",
     "log_constant",
+    "logged_view",
+    "soft_bound",
+    "soft_bound_inverse",
+    "soft_bound_vjp",
 ]

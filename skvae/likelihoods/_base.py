@@ -1,7 +1,7 @@
 """What a likelihood is: the last step from the decoder's raw output to p(x|z).
 
-Every likelihood works on *targets*, ``u = (x - shift) / scale``, of order one. Its ``view`` states
-shift and scale by column and what the encoder is shown; the log-density in X's units follows.
+Every likelihood works on *targets*, ``u = (x - shift) / scale``. Its ``view`` states shift and
+scale per column, and what the encoder is shown; the log-density in X's units follows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Width(NamedTuple):
     location : int
         Those that the linear path reaches; they come first.
     extra : int
-        All others: log-variances by row, logits of an excess of zeros.
+        All others, such as log-variances per cell, or logits of an excess of zeros.
     """
 
     location: int
@@ -36,7 +36,7 @@ class Width(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """Where the linear start is taken: residuals of the intercept-only model, whitened.
+    """What the linear start is taken of: whitened residuals of the intercept-only model.
 
     The start is the PCA of ``(input - mean) / spread``, and the decoder's location is
     ``natural + gain * (W z)``. For a canonical link this is one Fisher-scoring step from the means
@@ -51,7 +51,7 @@ class Response:
     gain : ndarray of shape (location,)
         Change of the location per whitened residual.
     noise_variance : float or None
-        Variance of a whitened residual where the likelihood fixes it, None where PCA estimates it.
+        Variance of a whitened residual if the likelihood fixes it, None if PCA estimates it.
     """
 
     natural: np.ndarray
@@ -66,11 +66,11 @@ class Likelihood(BaseEstimator, ABC):
     One whose cells are independent is easier to write on ``CellLikelihood``.
 
     Shapes: ``raw`` is (draws, rows, sum of ``width``), ``target`` and ``observed`` are
-    (rows, n_targets). ``observed`` is 1 where a cell counts and 0 where it is missing, None where
-    all count. ``parameters`` are those shared by all rows.
+    (rows, n_targets). ``observed`` is 1 where a cell counts and 0 where it is missing, None if all
+    count. ``parameters`` are those shared by all rows.
     """
 
-    #: Whether X may be outside the domain.
+    #: Whether the domain is less than all real numbers, so that ``check`` is called.
     has_domain = False
 
     #: Whether X is in [0, 1] and the raw output its logit.
@@ -79,11 +79,11 @@ class Likelihood(BaseEstimator, ABC):
     #: What the encoder is shown of X: "identity" is the targets, "log1p" suits counts.
     link = "identity"
 
-    #: Whether ``log_prob_vjp`` is there, so that the step may be written out.
+    #: Whether ``log_prob_vjp`` is stated, so that the step may be written out.
     is_written = False
 
     def check(self, columns: ColumnRanges) -> None:
-        """Raise ValueError where X is outside the domain; where ``has_domain``."""
+        """Raise ValueError if X is outside the domain; it is called if ``has_domain``."""
 
     def width(self, n_targets: int) -> Width:
         """Columns of the decoder's output."""
@@ -109,9 +109,9 @@ class Likelihood(BaseEstimator, ABC):
         """Response of the intercept-only model, in the view's units."""
 
     def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """Location of the intercept where the start's latents add this variance to it.
+        """Location of the intercept, to which the start's latents add this variance.
 
-        For a link that is not linear: the mean of x is to stay what it was.
+        For a link that is not linear it is another one, so that the mean of x stays the same.
         """
         return natural
 
@@ -125,9 +125,9 @@ class Likelihood(BaseEstimator, ABC):
         """
 
     def constant(self, target: Tensor) -> Tensor | None:
-        """What no parameter moves of each cell's log-density, or None where there is nothing.
+        """Part of each cell's log-density that no parameter moves, or None if there is none.
 
-        ``log_prob`` leaves it out, so that it is taken once a fit and not in every step.
+        ``log_prob`` leaves it out, so that it is taken once per fit and not in every step.
         """
         return None
 
@@ -147,7 +147,7 @@ class Likelihood(BaseEstimator, ABC):
     ) -> tuple[np.ndarray, Pullback]:
         """``log_prob`` of arrays and its pullback, from (draws, rows) to the gradient of ``raw``.
 
-        The pullback writes the gradients of the shared parameters to ``grads``. It is there where
+        The pullback writes the gradients of the shared parameters to ``grads``. It is stated if
         ``is_written``.
         """
         raise TypeError(f"{type(self).__name__} has no pullback: its step is composed.")

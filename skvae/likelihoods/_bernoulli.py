@@ -21,8 +21,8 @@ _MEAN_MARGIN = 1e-3
 class Bernoulli(Likelihood):
     """p(x|z) = prod_j p_j^x_j (1 - p_j)^(1 - x_j), p = sigmoid(decoder(z)).
 
-    Domain: [0, 1]; a value between is a probability, as the grey pixel of Kingma and Welling's
-    images, and its "log-likelihood" the negative cross-entropy. Link: logit.
+    Domain: [0, 1]; a value in between is a probability, like a grey pixel of Kingma and Welling's
+    images, and its "log-likelihood" is the negative cross-entropy. Link: logit.
 
     References
     ----------
@@ -44,7 +44,7 @@ class Bernoulli(Likelihood):
     is_written = True
 
     def check(self, columns: ColumnRanges) -> None:
-        """Raise ValueError where X leaves [0, 1]."""
+        """Raise ValueError if X leaves [0, 1]."""
         outside = (columns.minimum < 0.0) | (columns.maximum > 1.0)
         if outside.any():
             minimum, maximum = columns.minimum.min(), columns.maximum.max()

@@ -1,4 +1,4 @@
-"""Likelihoods of cells that are independent given z, by log p of a cell and its slopes alone."""
+"""Likelihoods whose cells are independent given z, stated by log p of a cell and its slopes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skvae._core.flat import Pullback
 from skvae._core.math import soft_bound, soft_bound_vjp
 from skvae.likelihoods._base import Likelihood, Width
 
-#: Cells, their slopes by each raw number of a cell, and by each shared log.
+#: Log p of each cell, its slopes by each raw number of the cell, and those by each shared log.
 Slopes = tuple[np.ndarray, Sequence[np.ndarray], Sequence[np.ndarray]]
 
 
@@ -21,10 +21,10 @@ class CellLikelihood(Likelihood):
 
     An author gives ``log_prob_of_each`` and, for the step that is written out, ``slopes``: mask,
     sum, broadcast and pullback are this class's. Parameters shared by all rows are logs, of a
-    variance or a dispersion; they come softly bounded.
+    variance or a dispersion, and arrive softly bounded.
     """
 
-    #: Raw numbers of a cell, the location first.
+    #: Raw numbers per cell, the location first.
     n_per_cell = 1
 
     @abstractmethod
@@ -35,7 +35,7 @@ class CellLikelihood(Likelihood):
         """
 
     def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
-        """The same in NumPy, with the slopes by each raw number and by each log, cell by cell."""
+        """The same in NumPy, with the slopes by each raw number and by each log, per cell."""
         raise TypeError(f"{type(self).__name__} states no slopes: its step is composed.")
 
     @property

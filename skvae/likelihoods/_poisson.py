@@ -12,10 +12,10 @@ from skvae.likelihoods._base import Response
 from skvae.likelihoods._cells import CellLikelihood, Slopes
 from skvae.tables import ColumnRanges, Moments, View
 
-# Least mean of a column at the start: one that is never counted keeps a finite log.
+# Least mean of a column at the start: the log of a column of zeros stays finite.
 _LEAST_MEAN = 1e-3
 
-# Largest log of a rate: beyond, its exponential is not finite in float32.
+# Largest log of a rate: beyond this its exponential is not finite in float32.
 _MOST = 80.0
 
 
@@ -46,7 +46,7 @@ class Poisson(CellLikelihood):
     link = "log1p"
 
     def check(self, columns: ColumnRanges) -> None:
-        """Raise ValueError where X is negative or not whole."""
+        """Raise ValueError if X is negative or not whole."""
         wrong = (columns.minimum < 0) | ~columns.is_whole
         if wrong.any():
             j = int(wrong.argmax())

@@ -21,7 +21,7 @@ from skvae.tables import Moments, View
 class StudentT(CellLikelihood):
     """p(x|z) = prod_j t_v(x_j; m_j, s), m = decoder(z): a Gaussian with heavier tails.
 
-    Domain: real numbers. Link: identity. A cell far off moves the model less than under the
+    Domain: real numbers. Link: identity. A distant cell moves the model less than under the
     Gaussian. With r = x - m and v degrees of freedom, up to a constant
 
         log p = - sum_j [log s + (v + 1) / 2 log(1 + r_j^2 / (v s^2))],
@@ -75,7 +75,7 @@ class StudentT(CellLikelihood):
     def start_noise(
         self, parameters: Sequence[Tensor], extra_bias: Tensor, noise_variance: float
     ) -> None:
-        """Set s^2 to the variance times (v - 2) / v, whose t has that variance."""
+        """Set s^2 to the variance times (v - 2) / v, so that the t has that variance."""
         square = torch.tensor(noise_variance * (self.df - 2.0) / self.df, dtype=torch.float64)
         with torch.no_grad():
             parameters[0].fill_(soft_bound_inverse(square.log()).item())

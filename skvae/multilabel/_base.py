@@ -11,20 +11,19 @@ from scipy.special import expit, softmax
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skvae import training
-from skvae._core.arrays import as_numpy, as_tensor
+from skvae._core.arrays import as_numpy
 from skvae._core.checks import check_sizes, shown
 from skvae._core.process import isolated
 from skvae._sklearn.compat import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from skvae._sklearn.estimator import Estimator, check_weight
 from skvae._sklearn.rows import check_rows, on_arrays
 from skvae.fitting import explain_split
-from skvae.inference import BLOCK_CELLS, TORCH_DTYPES, Rowwise
-from skvae.multilabel import _fit as _canonical
-from skvae.multilabel._fit import Fit, Objective, Plan
-from skvae.multilabel._labels import Labels, check_target, read_label_sets, read_labels
-from skvae.multilabel._model import Architecture, Model, Units, indicators, make_rows
-from skvae.training import Outcome
+from skvae.multilabel._fit import Fit, fit_model
+from skvae.multilabel._fitted import FittedClassifier
+from skvae.multilabel._labels import Labels, Table, check_target, read_label_sets, read_labels
+from skvae.multilabel._model import Architecture
+from skvae.multilabel._plan import FOLDS, Plan, Weights
+from skvae.training import Budget, Outcome
 from skvae.watching import Watch
 
 # Most latents that n_components=None takes: the covariance of a code is estimated from a batch.
@@ -34,43 +33,66 @@ _MOST_COMPONENTS = 128
 class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     """Everything between the constructor's parameters and a prediction."""
 
+    _fitted: FittedClassifier
+
+    n_components: int | None
+    hidden_layer_sizes: Any
+    label_hidden_layer_sizes: Any
+    activation: str
+    correlation_weight: float
+    pair_weight: float
+    direct_weight: float
+    dropout: float
+    input_dropout: float
+    threshold: str | float
+    batch_size: int | str
+    learning_rate_init: float
+    alpha: float
+    max_iter: int
+    tol: float
+    early_stopping: bool
+    n_folds: int | str
+    validation_fraction: float
+    n_iter_no_change: int
+    device: str | torch.device
+    random_state: Any
+    verbose: int
+
     # ------------------------------------------------------------------ fit
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         # At most two parts: folds, and all rows. Callbacks are torn down by what is set here.
         watch = Watch(self, ("loss",)).call(self, 2, X, y, sample_weight)
         with self._restored_on_failure(), watch:
-            X, labels, weight = self._read(X, y, sample_weight)
-            fit = _canonical.fit_model(
-                X,
-                labels,
-                weight,
-                self._resolve_architecture(X, labels),
+            table = self._read(X, y, sample_weight)
+            fit = fit_model(
+                table,
+                self._resolve_architecture(table),
                 self._plan(watch),
                 check_random_state(self.random_state),
             )
-            self._publish(fit, labels)
+            self._publish(fit, table.labels)
         watch.close(self._what_was_kept(fit, watch))
         self._warn(fit.outcome)
         self._warn_unknown(fit.unknown, getattr(y, "columns", self.classes_))
-        self._warn_unjudged(fit, X.shape[0])
+        self._warn_unjudged(fit, table.n_samples)
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Labels, np.ndarray | None]:
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Table:
         y = check_target(y, type(self).__name__)
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         check_consistent_length(X, y)
         if sample_weight is None:
-            return X, read_labels(y), None
+            return Table(X, read_labels(y), None)
         weight, positive = check_weight(sample_weight, X, 2)
-        return X[positive], read_labels(y[positive]), weight
+        return Table(X[positive], read_labels(y[positive]), weight)
 
-    def _resolve_architecture(self, X: Any, labels: Labels) -> Architecture:
-        n_labels = labels.values.shape[1]
+    def _resolve_architecture(self, table: Table) -> Architecture:
+        n_labels = table.labels.values.shape[1]
         k = self.n_components
         if k is None:
             k = min(max(2, round(0.8 * n_labels)), _MOST_COMPONENTS)
         return Architecture(
-            n_features=X.shape[1],
+            n_features=table.X.shape[1],
             n_labels=n_labels,
             n_components=int(k),
             hidden_layer_sizes=check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"),
@@ -78,7 +100,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 self.label_hidden_layer_sizes, "label_hidden_layer_sizes"
             ),
             activation=self.activation,
-            exclusive=labels.exclusive,
+            exclusive=table.labels.exclusive,
         )
 
     def _plan(self, watch: Watch) -> Plan:
@@ -89,20 +111,20 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 f"pair_weight={self.pair_weight!r}. Set both above 0, or direct_weight."
             )
         return Plan(
-            schedule=training.Budget(
+            budget=Budget(
                 max_iter=self.max_iter,
                 learning_rate_init=self.learning_rate_init,
                 tol=self.tol,
                 n_iter_no_change=self.n_iter_no_change,
             ),
-            objective=Objective(
-                correlation_weight=self.correlation_weight,
-                pair_weight=self.pair_weight,
-                direct_weight=self.direct_weight,
+            weights=Weights(
+                correlation=self.correlation_weight,
+                pair=self.pair_weight,
+                direct=self.direct_weight,
                 penalty=self.alpha,
-                dropout=self.dropout,
-                input_dropout=self.input_dropout,
             ),
+            dropout=self.dropout,
+            input_dropout=self.input_dropout,
             batch_size=self.batch_size,
             device=self.device,
             early_stopping=self.early_stopping,
@@ -115,11 +137,13 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _publish(self, fit: Fit, labels: Labels) -> None:
         """Set every fitted attribute: arrays and builtins."""
         values, outcome = fit.model.flat.values, fit.outcome
-        self._parameters = values.detach().cpu().numpy().copy()
-        self._architecture = fit.model.architecture._asdict()
-        self._units = fit.units._asdict()
-        self._sparse_labels = sparse.issparse(labels.values)
-        self._cut = fit.threshold
+        self._fitted = FittedClassifier(
+            architecture=fit.model.architecture,
+            units=fit.model.units,
+            parameters=values.detach().cpu().numpy().copy(),
+            threshold=fit.threshold,
+            sparse_labels=sparse.issparse(labels.values),
+        )
         self.classes_ = labels.classes
         self.multilabel_ = not labels.exclusive
         self.n_components_ = self._n_features_out = fit.model.architecture.n_components
@@ -180,7 +204,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         if self.multilabel_ and isinstance(self.threshold, str):
             lost.append("the threshold is not tuned, but 0.5")
         done = ", and ".join(lost)
-        n_folds = _canonical.FOLDS if isinstance(self.n_folds, str) else self.n_folds
+        n_folds = FOLDS if isinstance(self.n_folds, str) else self.n_folds
         if n_folds > 1 and n_samples < 2 * n_folds:
             message = (
                 f"n_folds={shown(self.n_folds)} takes at least 2 rows for each of {n_folds} folds. "
@@ -192,30 +216,10 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     # -------------------------------------------------------------- predict
 
-    def _model(self, dtype: torch.dtype) -> Model:
-        """Build the fitted model on its arrays."""
-        values = as_tensor(self._parameters, dtype)
-        units = Units(**self._units)
-        return Model(Architecture(**self._architecture), units, dtype, "cpu", values)
-
-    @torch.no_grad()
-    def _evaluate(self, X: Any, decode: bool) -> np.ndarray:
-        """Codes of the rows, or the decoder's raw scores, in X's dtype, block by block."""
+    def _rows(self, X: Any) -> Any:
+        """Check rows to be judged."""
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
-        model, units = self._model(TORCH_DTYPES[X.dtype.name]), Units(**self._units)
-        step = max(1, BLOCK_CELLS // model.width)
-        results = Rowwise(X.shape[0])
-        for start in range(0, X.shape[0], step):
-            block = X[start : start + step]
-            code = model.encoder.evaluate_rows(block, units.view.shift, units.view.scale)
-            if code is None:
-                rows = make_rows(model, block, None, units)
-                output = model.encoder.evaluate(rows.part(slice(None)).inputs)
-            else:
-                output = as_tensor(code)
-            results.append((model.decoder.evaluate(output) if decode else output).numpy())
-        return results.array
+        return check_rows(self, X, reset=False)
 
     @isolated
     def transform(self, X: Any) -> np.ndarray:
@@ -231,9 +235,9 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         Z : ndarray of shape (n_samples, n_components_)
             Codes, float32 for a float32 X and float64 otherwise.
         """
-        return self._evaluate(X, decode=False)
+        X = self._rows(X)
+        return self._fitted.codes(X)
 
-    @torch.no_grad()
     @isolated
     def encode_labels(self, Y: Any) -> np.ndarray:
         """Map label sets to the latent space that they share with rows: Fe(y).
@@ -250,10 +254,8 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             Codes.
         """
         check_is_fitted(self)
-        model = self._model(torch.float64)
-        values = read_label_sets(Y, self._architecture["n_labels"])
-        present, absent = indicators(as_tensor(values), model.flat.values)
-        return model.label_encoder.evaluate(model.filled(present, absent)).numpy()
+        values = read_label_sets(Y, self._fitted.architecture.n_labels)
+        return self._fitted.label_codes(values)
 
     @isolated
     def decision_function(self, X: Any) -> np.ndarray:
@@ -271,9 +273,10 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             classes, whose softmax is ``predict_proba``; of two classes, the second's less the
             first's.
         """
-        raw = self._evaluate(X, decode=True)
+        X = self._rows(X)
         if self.multilabel_:
-            return raw - np.asarray(self._cut).astype(raw.dtype)
+            return self._fitted.margins(X)
+        raw = self._fitted.scores(X)
         return raw[:, 1] - raw[:, 0] if raw.shape[1] == 2 else raw
 
     @isolated
@@ -291,7 +294,8 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             Of the label being present, in the order of ``classes_``. A tuned ``threshold_`` is not
             in them. For a one-dimensional y they add up to one.
         """
-        raw = self._evaluate(X, decode=True)
+        X = self._rows(X)
+        raw = self._fitted.scores(X)
         return expit(raw) if self.multilabel_ else softmax(raw, axis=1)
 
     @isolated
@@ -309,11 +313,10 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             An indicator matrix of integers, sparse where that of fit was; for a one-dimensional y
             the likeliest class.
         """
-        check_is_fitted(self)
-        if not self.multilabel_:
-            return self.classes_[self._evaluate(X, decode=True).argmax(1)]
-        labels = (self.decision_function(X) > 0).astype(np.int64)
-        return sparse.csr_array(labels) if self._sparse_labels else labels
+        X = self._rows(X)
+        if self.multilabel_:
+            return self._fitted.label_sets(X)
+        return self.classes_[self._fitted.scores(X).argmax(1)]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Give the accuracy, as every classifier does: of label sets, that of the whole set.

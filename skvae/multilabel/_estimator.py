@@ -142,7 +142,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
     (450, 3)
     """
 
-    _state_version = 2
+    _state_version = 3
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],

@@ -1,4 +1,4 @@
-"""Labels: from the y of a fit to present, absent and missing ones; the threshold that parts them.
+"""Labels: from the y of a fit to present, absent and missing ones.
 
 A label is 1 where it is present, 0 where it is absent and -1 where nobody knows.
 """
@@ -19,11 +19,7 @@ from skvae._core.checks import shown
 from skvae._sklearn.caller import warn
 from skvae._sklearn.compat import is_pandas_na
 from skvae._sklearn.rows import check_values
-
-# Candidates for a threshold, and how many neighbours a candidate's value is averaged with: on a
-# few dozen held-out rows the best single one is best by chance.
-_N_CANDIDATES = 100
-_SMOOTHED = 5
+from skvae.tables import pick
 
 _INDICATORS = (
     "A y of two axes must be an indicator matrix of 1 (present) and 0 (absent), with NaN or -1 "
@@ -67,6 +63,24 @@ class Labels(NamedTuple):
     def n_rows(self, value: int) -> np.ndarray:
         """Count the rows in which each label is present (1), or is missing (-1), (n_labels,)."""
         return np.asarray((self.values == value).sum(0)).ravel()
+
+
+class Table(NamedTuple):
+    """Rows in X's units with their labels, and with weights or None."""
+
+    X: Any
+    labels: Labels
+    weight: np.ndarray | None
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return int(self.X.shape[0])
+
+    def part(self, index: np.ndarray) -> Table:
+        """Rows at ``index``, where they lie."""
+        weight = None if self.weight is None else self.weight[index]
+        return Table(pick(self.X, index), self.labels.part(index), weight)
 
 
 def check_target(y: Any, estimator: str) -> Any:
@@ -262,68 +276,3 @@ def prevalence(labels: Labels, weight: np.ndarray | None) -> np.ndarray:
         present, missing = labels.values == 1, labels.values == -1
     known = weight.sum() - weight @ missing
     return np.divide(weight @ present, known, out=np.zeros(len(known)), where=known > 0)
-
-
-# ------------------------------------------------------------------ thresholds
-
-
-def f1_scores(
-    positive: np.ndarray, predicted: np.ndarray, hit: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Micro- and macro-averaged F1 from counts of shape (..., n_labels).
-
-    ``positive`` counts the present labels, ``predicted`` the predicted ones, ``hit`` those that
-    are both. Labels without a positive are left out of the macro average.
-    """
-    total = positive + predicted
-    each = np.divide(2.0 * hit, total, out=np.zeros(total.shape), where=total > 0)
-    there = positive > 0
-    macro = (each * there).sum(-1) / np.maximum(there.sum(-1), 1)
-    micro = 2.0 * hit.sum(-1) / np.maximum(total.sum(-1), np.finfo(float).tiny)
-    return micro, macro
-
-
-def tune_threshold(
-    score: np.ndarray, values: np.ndarray, weight: np.ndarray | None
-) -> tuple[float, float]:
-    """Find the threshold above which a label is best predicted.
-
-    Parameters
-    ----------
-    score : ndarray of shape (n_samples, n_labels)
-        Scores of held-out rows.
-    values : ndarray of shape (n_samples, n_labels)
-        Their labels.
-    weight : ndarray of shape (n_samples,) or None
-        Row weights.
-
-    Returns
-    -------
-    threshold, value : float
-        The candidate with the largest sum of micro- and macro-averaged F1, averaged over
-        neighbouring candidates, and that average; zeros where no label is known.
-    """
-    n_labels = score.shape[1]
-    known, share = values >= 0, np.linspace(0.0, 1.0, _N_CANDIDATES // 2)
-    if not known.any():
-        return 0.0, 0.0
-    # Quantiles of all scores, and of the present labels': few as those are, the best threshold
-    # lies among them.
-    groups = [score[group] for group in (known, values == 1) if group.any()]
-    candidates = np.unique(np.concatenate([np.quantile(group, share) for group in groups]))
-    candidates = 0.5 * (candidates[1:] + candidates[:-1]) if len(candidates) > 1 else candidates
-    n_bins = len(candidates) + 1
-    # A score in bin k exceeds the first k candidates: sums from above count what each predicts.
-    place = np.searchsorted(candidates, score, side="left") * n_labels + np.arange(n_labels)
-    mass = known * (1.0 if weight is None else weight[:, None])
-
-    def above(mass: np.ndarray) -> np.ndarray:
-        counts = np.bincount(place.ravel(), mass.ravel(), n_bins * n_labels)
-        return counts.reshape(n_bins, n_labels)[::-1].cumsum(0)[::-1][1:]
-
-    hit = mass * (values == 1)
-    micro, macro = f1_scores(hit.sum(0), above(mass), above(hit))
-    total = np.pad(micro + macro, _SMOOTHED // 2, mode="edge")
-    smooth = np.convolve(total, np.full(_SMOOTHED, 1.0 / _SMOOTHED), "valid")
-    best = int(np.argmax(smooth))
-    return float(candidates[best]), float(smooth[best])

@@ -7,7 +7,8 @@ its points to a score per label.
 from __future__ import annotations
 
 import itertools
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from skvae._core.arrays import as_tensor
 from skvae._core.flat import bind
-from skvae.multilabel._labels import Labels, prevalence
+from skvae.multilabel._labels import Table, prevalence
 from skvae.nn import DenseNetwork, draw_glorot
 from skvae.tables import Rows, View, weighted_moments
 
@@ -24,7 +25,8 @@ from skvae.tables import Rows, View, weighted_moments
 _LABEL_FLOOR = 0.05
 
 
-class Architecture(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
     """All that fixes the shapes of a model's parameters."""
 
     n_features: int
@@ -36,7 +38,8 @@ class Architecture(NamedTuple):
     exclusive: bool
 
 
-class Units(NamedTuple):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Units:
     """Constants of a fit, arrays of shape (n_features,) and (n_labels,).
 
     Rows come as (x - mean) / scale; features enter as that times ``input_scale``, labels as
@@ -86,6 +89,7 @@ class Model:
         values: Tensor | None = None,
     ) -> None:
         a = self.architecture = architecture
+        self.units = units
         d, m, k, activation = a.n_features, a.n_labels, a.n_components, a.activation
         hidden, label_hidden = a.hidden_layer_sizes, a.label_hidden_layer_sizes
         # Dropout cannot reach a linear path, so there is one only if there is no other path.
@@ -157,12 +161,12 @@ def step_work(architecture: Architecture, batch_size: int) -> float:
     return 3.0 * batch_size * inner
 
 
-def take_units(X: Any, labels: Labels, weight: np.ndarray | None) -> Units:
+def take_units(table: Table) -> Units:
     """Centre and scale of the features, and prevalence of the labels, over training rows."""
-    moments = weighted_moments(X, weight)
+    moments = weighted_moments(table.X, table.weight)
     scale = float(np.sqrt(moments.variance.mean())) or 1.0
     std = np.sqrt(moments.variance) / scale
-    share = prevalence(labels, weight)
+    share = prevalence(table.labels, table.weight)
     spread = np.sqrt(share * (1.0 - share))
     # A label that never varies taught Fe nothing, and must not move a code later.
     label_scale = np.where(spread > 0, np.maximum(spread, _LABEL_FLOOR), np.inf)
@@ -175,7 +179,7 @@ def take_units(X: Any, labels: Labels, weight: np.ndarray | None) -> Units:
     )
 
 
-def make_rows(model: Model, X: Any, weight: np.ndarray | None, units: Units) -> Rows:
+def make_rows(model: Model, X: Any, weight: np.ndarray | None = None) -> Rows:
     """Rows of X, centred, as ``model`` takes them."""
-    values = model.flat.values
+    values, units = model.flat.values, model.units
     return Rows(X, weight, units.view, values.dtype, values.device)

@@ -16,11 +16,11 @@ ModuleFactory = Callable[[int, int], nn.Module]
 
 
 class OneRowError(ValueError):
-    """A module took no batch of one row."""
+    """A module does not take a batch of one row."""
 
 
 class ModuleNetwork(Network):
-    """``raw = [x A', 0] + b + gate * module(x)``, with a gate for each output.
+    """``raw = [x A', 0] + b + gate * module(x)``, with one gate per output.
 
     A gate of zero silences a module of any kind, so that the linear path beside it can start as
     PCA exactly; its gradient is the module's output, so it opens with the first step (Bachlechner
@@ -37,7 +37,7 @@ class ModuleNetwork(Network):
     generator : torch.Generator
         Seeds the module's own initialisation; torch's global generator is left as it was.
     name : str, default="network"
-        The parameter that the factory is, for messages.
+        Name of the parameter that gave the factory, for messages.
 
     Raises
     ------
@@ -107,7 +107,7 @@ class ModuleNetwork(Network):
 
     @property
     def buffers(self) -> dict[str, Tensor]:
-        """What the module keeps beside its parameters, such as running means."""
+        """What the module keeps besides its parameters, such as running means."""
         return dict(self.module.named_buffers())
 
     @property
@@ -137,7 +137,17 @@ class ModuleNetwork(Network):
             self.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map x of shape (rows, n_in) to (rows, n_out).
+        """Map x.
+
+        Parameters
+        ----------
+        x : Tensor of shape (rows, n_in)
+            Inputs.
+
+        Returns
+        -------
+        raw : Tensor of shape (rows, n_out)
+            Outputs.
 
         Raises
         ------

@@ -18,14 +18,14 @@ class Start(BaseEstimator, ABC):
     #: Whether the networks have linear paths beside their hidden layers.
     linear_path = True
 
-    #: Whether the model is probabilistic PCA then, which is left only for a proven gain.
+    #: Whether the started model is probabilistic PCA, which is left only for a proven gain.
     is_principal = False
 
     def check(self, architecture: Architecture) -> None:
-        """Raise ValueError where the architecture cannot be started so."""
+        """Raise ValueError if the architecture cannot be started this way."""
 
     def rivals(self, prepared: Prepared, architecture: Architecture, n_rows: int) -> list[Start]:
-        """Starts to be raced against each other on held-out rows, this one's own first; or none."""
+        """Starts to race against each other on held-out rows; empty if there is no race."""
         return []
 
     @abstractmethod
@@ -48,11 +48,11 @@ def start_components(
     prepared : Prepared
         Its response gives the decoder's bias.
     rows : Rows
-        For a prior that starts with some.
+        Training rows, for a prior that starts from some of them.
     generator : torch.Generator
         Of the draws.
     silent : bool
-        Whether the nonlinear paths give nothing yet.
+        Whether the nonlinear paths give zero.
     """
     encoder, decoder, k = model.encoder, model.decoder, model.n_components
     for network in (encoder, decoder):

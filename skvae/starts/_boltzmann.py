@@ -1,4 +1,4 @@
-"""The start of Hinton and Salakhutdinov (2006): Boltzmann machines, one a layer, unrolled.
+"""The start of Hinton and Salakhutdinov (2006): Boltzmann machines, one per layer, unrolled.
 
 A restricted Boltzmann machine of weights W and biases a, b has p(h = 1 | v) = logistic(W v + b) and
 p(v = 1 | h) = logistic(W'h + a); the hidden units of the last one are linear with unit noise,
@@ -32,7 +32,7 @@ _MOMENTA, _FIRST_EPOCHS = (0.5, 0.9), 5
 _DECAY = 2e-4
 _SCALE = 0.1  # of the first weights
 
-# Its 600 steps an epoch are many: a table of few rows is gone through more often.
+# Its 600 steps per epoch are many: a table of few rows takes more epochs, for this many steps.
 _LEAST_STEPS = 2000
 
 

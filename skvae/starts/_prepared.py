@@ -19,7 +19,7 @@ from skvae.likelihoods import Likelihood, Response
 from skvae.starts._spectrum import Spectrum, principal_spectrum, resolve_n_components
 from skvae.tables import View, shown, weighted_moments
 
-# Least noise, over the mean variance: below, float32 residuals are rounding.
+# Least noise relative to the mean variance: below it float32 residuals are rounding.
 NOISE_FLOOR = 1e-12
 
 
@@ -58,7 +58,7 @@ def probabilistic_pca(
     n_components : int
         Number of latents; those beyond the rank start at the prior.
     noise_variance : float or None
-        Noise where the likelihood fixes it.
+        Noise, if the likelihood fixes it.
     """
     values, rank = spectrum.eigenvalues, spectrum.rank
     n_started = min(n_components, rank)
@@ -141,9 +141,9 @@ def prepare(
         needs_double = probabilistic_pca(spectrum, k, None).noise_variance <= NOISE_FLOOR
     if needs_double:
         # Units half way between the largest features and the noise keep both within bounds.
-        left = spectrum.discarded(k) / max(spectrum.n_directions - k, 1)
-        shrunk = max(left, NOISE_FLOOR**2) ** 0.25
-        view, spectrum = view.over(shrunk), spectrum.over(shrunk)
+        noise = spectrum.discarded(k) / max(spectrum.n_directions - k, 1)
+        unit = max(noise, NOISE_FLOOR**2) ** 0.25
+        view, spectrum = view.over(unit), spectrum.over(unit)
         response = likelihood.response(view, moments, of_inputs)
     return Prepared(
         view=view,
@@ -157,7 +157,7 @@ def prepare(
 def prepare_stream(
     X: Any, weight: np.ndarray | None, likelihood: Likelihood, n_components: Any
 ) -> Prepared:
-    """Prepare for the first rows of a stream, whose units later rows have to do with.
+    """Prepare from the first rows of a stream, whose units all later rows will have.
 
     A feature that is constant so far may vary later: it enters in the table's own units.
 

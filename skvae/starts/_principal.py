@@ -11,7 +11,7 @@ from skvae.starts._prepared import NOISE_FLOOR, Prepared
 from skvae.starts._random import Random
 from skvae.tables import Rows
 
-# Where "auto" races starts: from so many latents and rows on.
+# "auto" races starts from this many latents and rows on.
 _RACE_COMPONENTS = 16
 _RACE_ROWS = 5000
 
@@ -57,21 +57,21 @@ class PrincipalComponents(Start):
         else:
             # What is discarded, over all features: the mean squared error of PCA's points. And
             # these are PCA's own, where a posterior's means are shrunk by its noise.
-            left = max(prepared.spectrum.n_directions - m, 1) / len(response.natural)
-            start_noise(model, max(noise * left, NOISE_FLOOR))
+            n_left = max(prepared.spectrum.n_directions - m, 1) / len(response.natural)
+            start_noise(model, max(noise * n_left, NOISE_FLOOR))
             noise = 0.0
         signal = np.sqrt(start.eigenvalues - noise)
-        along = (start.vectors * signal / start.eigenvalues).T / response.spread
+        slopes = (start.vectors * signal / start.eigenvalues).T / response.spread
         scale = prepared.view.input_scale
         if scale is not None:  # a constant feature, of scale 0, has no part in any axis
-            along = np.divide(along, scale, out=np.zeros_like(along), where=scale > 0)
+            slopes = np.divide(slopes, scale, out=np.zeros_like(slopes), where=scale > 0)
         weights = start.vectors * signal * response.gain[:, None]
         natural = model.likelihood.recentred(response.natural, np.square(weights).sum(1))
         log_variance = torch.zeros(model.n_components, dtype=torch.float64)
         log_variance[:m] = torch.from_numpy(np.log(start.noise_variance / start.eigenvalues))
         encoder, decoder = model.encoder, model.decoder
         with torch.no_grad():
-            encoder.linear[:m] = torch.from_numpy(along)
+            encoder.linear[:m] = torch.from_numpy(slopes)
             decoder.linear[:, :m] = torch.from_numpy(weights)
             decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
             encoder.output_bias.copy_(
@@ -79,16 +79,15 @@ class PrincipalComponents(Start):
             )
 
 
-class Auto(PrincipalComponents):
+class Auto(Start):
     """PCA, raced against others where it can hold a model in its linear basin.
 
     With at least 16 latents, 5000 training rows and hidden layers every latent may stay at its
-    axis. There the full start, one of its leading fifth and the usual random start, which has no
+    axis. Then the full start, one of its leading fifth and the usual random start, which has no
     linear paths, are trained for a few epochs, and the best on the held-out rows goes on.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    is_principal = True
 
     def rivals(self, prepared: Prepared, architecture: Architecture, n_rows: int) -> list[Start]:
         """Full start, its leading fifth, and a random one."""
@@ -97,3 +96,7 @@ class Auto(PrincipalComponents):
         if k < _RACE_COMPONENTS or n_rows < _RACE_ROWS or not deep:
             return []
         return [PrincipalComponents(), PrincipalComponents(max(1, k // 5)), Random()]
+
+    def write(self, model: Model, prepared: Prepared, rows: Rows, seed: int) -> None:
+        """Write PCA, of all latents."""
+        PrincipalComponents().write(model, prepared, rows, seed)

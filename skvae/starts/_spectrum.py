@@ -18,7 +18,7 @@ from skvae.tables import Moments, blocks
 # Above this many features the covariance is not formed, unless all of its spectrum is asked for.
 _DENSE_FEATURES = 1000
 
-# Ratio of the features' spreads from which on small eigenvalues need an accuracy of their own.
+# Ratio of the features' spreads above which small eigenvalues need an accuracy of their own.
 _GRADED = 1e5
 
 
@@ -42,11 +42,11 @@ class Spectrum:
     total_variance : float
         Sum of all eigenvalues.
     n_samples : float
-        Number of rows, or the total weight where that is larger.
+        Number of rows, or the total weight if that is larger.
     n_directions : int
         min(n_samples, n_features): what PCA counts its discarded eigenvalues by.
     rest : float or None
-        Sum of the eigenvalues beyond these, where it is known better than by the difference.
+        Sum of the eigenvalues beyond these, if it is known better than by the difference.
     """
 
     eigenvalues: np.ndarray
@@ -102,38 +102,38 @@ def principal_spectrum(
     spectrum : Spectrum
     """
     n_samples, n_features = X.shape
-    # Of relative weights the divisor is that of equal ones. Both agree where they meet.
+    # For relative weights the divisor is that of equal weights; at the border both are the same.
     count = moments.count
     divisor = moments.total_weight * (count - 1.0) / count
     n_directions = min(round(count), n_features)
     root_weight = np.ones(n_samples) if weight is None else np.sqrt(weight)
     total = float((moments.variance * factor**2).sum() * moments.total_weight / divisor)
-    few = None if n_components is None else min(n_components, n_directions)
+    n_wanted = None if n_components is None else min(n_components, n_directions)
     is_graded = False
     if total == 0.0:
         values, vectors = np.zeros(0), np.zeros((n_features, 0))
-    elif n_features <= _DENSE_FEATURES or (few is None and n_features <= n_samples):
+    elif n_features <= _DENSE_FEATURES or (n_wanted is None and n_features <= n_samples):
         values, vectors, is_graded = _by_covariance(X, root_weight, shift, factor)
-    elif not sparse.issparse(X) and (few is None or n_samples <= _DENSE_FEATURES):
+    elif not sparse.issparse(X) and (n_wanted is None or n_samples <= _DENSE_FEATURES):
         values, vectors = _by_gram(X, root_weight, shift, factor)
     else:
-        few = min(few or n_directions, min(X.shape) - 1)
-        values, vectors = _by_lanczos(X, root_weight, shift, factor, few)
+        n_wanted = min(n_wanted or n_directions, min(X.shape) - 1)
+        values, vectors = _by_lanczos(X, root_weight, shift, factor, n_wanted)
     values = values / divisor
     rounding = 0.0 if is_graded else max(X.shape) * np.finfo(np.float64).eps
-    kept = values > rounding * max(values.max(initial=0.0), 1e-300)
-    order = np.argsort(-values[kept], kind="stable")[:few]
-    vectors = vectors[:, kept][:, order]
+    is_counted = values > rounding * max(values.max(initial=0.0), 1e-300)
+    order = np.argsort(-values[is_counted], kind="stable")[:n_wanted]
+    vectors = vectors[:, is_counted][:, order]
     if len(order):
         # svd_flip works in place: the second argument must not be a view of the first.
         vectors = svd_flip(vectors, vectors.T.copy(), u_based_decision=True)[0]
-    # Lanczos leaves the rest unseen: unless it met the end, the rank is what the shape allows.
-    rank = int(kept.sum())
-    if len(values) < n_directions and kept.all():
+    # Lanczos leaves other eigenvalues unseen: if all seen count, the rank is what the shape allows.
+    rank = int(is_counted.sum())
+    if len(values) < n_directions and is_counted.all():
         rank = min(round(count) - 1, n_features)
     rest = float(np.sort(values)[: -len(order)].sum()) if is_graded else None
     return Spectrum(
-        eigenvalues=values[kept][order],
+        eigenvalues=values[is_counted][order],
         vectors=vectors,
         rank=rank,
         total_variance=total,
@@ -163,7 +163,7 @@ def _graded_eigenpairs(scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray] | N
     ``eigh`` is accurate to the largest eigenvalue's rounding, in which the features in small units
     drown. With D the features' norms and C = LL' their correlations, the singular values of L'D are
     the roots of the eigenvalues, and one-sided Jacobi rotations find each to its own rounding
-    (Demmel and Veselic 1992). None where the features are of one order, or C is singular.
+    (Demmel and Veselic 1992). None if the features are of one order, or C is singular.
     """
     norms = np.sqrt(np.diag(scatter))
     if norms.min() == 0.0 or norms.max() < _GRADED * norms.min():
@@ -190,7 +190,7 @@ def _by_gram(
 
 
 def _by_lanczos(
-    X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray, few: int
+    X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray, n_pairs: int
 ) -> tuple[np.ndarray, np.ndarray]:
     n_features = X.shape[1]
     weight = root_weight**2
@@ -206,7 +206,7 @@ def _by_lanczos(
 
     operator = LinearOperator((n_features, n_features), matvec=scatter_times, dtype=np.float64)
     v0 = np.random.RandomState(0).uniform(-1.0, 1.0, n_features)
-    return eigsh(operator, few, v0=v0)
+    return eigsh(operator, n_pairs, v0=v0)
 
 
 def resolve_n_components(n_components: Any, spectrum: Spectrum) -> int:

@@ -4,7 +4,6 @@ from skvae.tables._blocks import (
     ColumnRanges,
     Moments,
     blocks,
-    column_ranges,
     pick,
     weighted_moments,
 )
@@ -18,7 +17,6 @@ __all__ = [
     "Rows",
     "View",
     "blocks",
-    "column_ranges",
     "pick",
     "shown",
     "shuffled",

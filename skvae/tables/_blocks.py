@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.sparsefuncs import mean_variance_axis
+from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 # Cells of a block: 8 MiB of float64.
 BLOCK_CELLS = 2**20
 
-# Below, squares lose digits to underflow.
+# Variances below this lose digits to underflow.
 _LEAST_VARIANCE = 1e-300
 
 
@@ -28,7 +29,7 @@ class Moments:
     total_weight : float
         Sum of the weights, or the number of rows.
     count : float
-        Number of rows, or the total weight where that is larger: weights that add up to less than
+        Number of rows, or the total weight if that is larger: weights that add up to less than
         the number of rows are relative, not counts.
     """
 
@@ -43,46 +44,61 @@ class Moments:
         return float(self.variance.sum() * self.count / (self.count - 1.0))
 
 
-@dataclass(frozen=True, kw_only=True)
 class ColumnRanges:
-    """What a domain can be checked by, column by column.
+    """What a domain can be checked by, column by column, taken from X where it is asked for.
 
-    Attributes
+    Parameters
     ----------
-    minimum, maximum : ndarray of shape (n_features,)
-        Of each column; missing cells do not count.
-    is_whole : ndarray of bool of shape (n_features,)
-        Whether a column holds whole numbers only.
-    names : sequence of str or None
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Checked rows; missing cells do not count.
+    names : sequence of str, optional
         Names of the columns, where X has such.
     """
 
-    minimum: np.ndarray
-    maximum: np.ndarray
-    is_whole: np.ndarray
-    names: Sequence[str] | None = None
+    def __init__(self, X: Any, names: Sequence[str] | None = None) -> None:
+        self.X, self.names = X, names
+
+    @cached_property
+    def _extremes(self) -> tuple[np.ndarray, np.ndarray]:
+        if sparse.issparse(self.X):
+            return min_max_axis(self.X, axis=0, ignore_nan=True)
+        # In the rows' own type: a conversion would cost more than the comparison.
+        return np.fmin.reduce(self.X, 0), np.fmax.reduce(self.X, 0)
+
+    @property
+    def minimum(self) -> np.ndarray:
+        """Least value of each column."""
+        return self._extremes[0]
+
+    @property
+    def maximum(self) -> np.ndarray:
+        """Largest value of each column."""
+        return self._extremes[1]
+
+    @cached_property
+    def is_whole(self) -> np.ndarray:
+        """Whether a column holds whole numbers only."""
+        whole = np.ones(self.X.shape[1], dtype=bool)
+        if sparse.issparse(self.X):
+            whole[self.X.indices[~_whole(self.X.data)]] = False
+        else:
+            for _, block in blocks(self.X):
+                whole &= _whole(block).all(0)
+        return whole
 
     def name(self, column: int) -> str:
-        """Say which column it is."""
+        """Name a column in a message."""
         return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
 
 
-def column_ranges(X: Any, names: Sequence[str] | None = None) -> ColumnRanges:
-    """Take the range of each column of checked rows, dense or sparse."""
-    n_features = X.shape[1]
-    minimum, maximum = np.full(n_features, np.inf), np.full(n_features, -np.inf)
-    is_whole = np.ones(n_features, dtype=bool)
-    for _, block in blocks(X):
-        np.fmin(minimum, np.fmin.reduce(block, 0), out=minimum)
-        np.fmax(maximum, np.fmax.reduce(block, 0), out=maximum)
-        is_whole &= ((block == np.floor(block)) | np.isnan(block)).all(0)
-    return ColumnRanges(minimum=minimum, maximum=maximum, is_whole=is_whole, names=names)
+def _whole(values: np.ndarray) -> np.ndarray:
+    return (values == np.floor(values)) | np.isnan(values)
 
 
 def blocks(X: Any, width: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield ``X`` as dense float64 blocks of rows, each with its slice.
 
-    ``width`` is the widest array that the caller makes a row of; by default X's own.
+    ``width`` is that of the widest array that the caller makes of a block; by default X's own.
     """
     step = max(1, BLOCK_CELLS // max(X.shape[1], width or 1))
     for start in range(0, X.shape[0], step):
@@ -97,7 +113,7 @@ def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
     Raises
     ------
     ValueError
-        If the square of the spread of X is beyond float64, or below.
+        If the squared spread of X overflows float64, or underflows.
     """
     n_samples = X.shape[0]
     total = float(n_samples if weight is None else weight.sum())
@@ -136,7 +152,7 @@ def _varies(X: Any) -> bool:
 
 
 class Picked:
-    """Rows of a dense X at ``index``, gathered only where they are read.
+    """Rows of a dense X at ``index``, gathered only when they are read.
 
     Parameters
     ----------
@@ -156,7 +172,7 @@ class Picked:
 
 
 class Derived:
-    """A function of each cell of a dense X, computed where its rows are read.
+    """A function of each cell of a dense X, computed when its rows are read.
 
     Parameters
     ----------
@@ -175,5 +191,5 @@ class Derived:
 
 
 def pick(X: Any, index: np.ndarray) -> Any:
-    """Rows of X at ``index``: those of a dense X stay where they lie."""
+    """Rows of X at ``index``, without a copy of a dense X."""
     return X[index] if sparse.issparse(X) else Picked(X, index)

@@ -18,8 +18,8 @@ from skvae.tables._view import View
 # A table of more cells is not converted whole: 256 MiB of float32.
 _RESIDENT_CELLS = 2**26
 
-# Such a table is shuffled in runs of rows that lie side by side, so many cells at a time and so
-# many runs: they are read from a disk fast, and stay in memory while their rows are drawn.
+# Such a table is shuffled in runs of adjacent rows, this many runs with this many cells at a time:
+# they are read from a disk fast, and stay in memory while their rows are drawn.
 _SHUFFLED_CELLS = 2**23
 _SHUFFLED_RUNS = 64
 
@@ -36,13 +36,13 @@ class Batch:
     inputs : Tensor of shape (rows, n_inputs)
         What feeds the encoder, in working units.
     target : Tensor of shape (rows, n_targets)
-        What the likelihood is asked about; it differs from ``inputs`` under noise, gaps or a link.
+        What the likelihood is asked about; it differs from ``inputs`` under a corruption or a link.
     observed : Tensor of shape (rows, n_targets) or None
         1 where the target counts, 0 where it is missing; None where all count.
     weight : Tensor of shape (rows,) or None
         Row weights of mean 1 over the training rows; None where all are 1.
     offset : Tensor of shape (rows, 1) or (rows, location) or None
-        The rows' own part of the decoder's location, as the log of a library size.
+        The rows' own part of the decoder's location, such as the log of a library size.
     """
 
     inputs: Tensor
@@ -52,7 +52,7 @@ class Batch:
     offset: Tensor | None = None
 
     def part(self, rows: slice) -> Batch:
-        """Rows that lie side by side."""
+        """Give adjacent rows."""
         inputs = self.inputs[rows]
         own = (self.observed, self.weight, self.offset)
         observed, weight, offset = (None if tensor is None else tensor[rows] for tensor in own)
@@ -68,9 +68,9 @@ class Batch:
 def shuffled(n_samples: int, n_features: int, generator: torch.Generator) -> Tensor:
     """Shuffle rows so that those drawn close to each other lie in a few places.
 
-    X is cut in runs of rows that lie side by side. The runs are shuffled, and the rows of each 64
-    runs in a row are shuffled together. So a batch comes from 64 places drawn at random, each row
-    comes once, and where all rows are within 64 runs, the order is uniform.
+    X is cut in runs of adjacent rows. The runs are shuffled, and the rows of every 64 consecutive
+    runs are shuffled together. So a batch comes from 64 places drawn at random, each row comes
+    once, and if all rows are within 64 runs, the order is uniform.
     """
     length = max(1, _SHUFFLED_CELLS // (_SHUFFLED_RUNS * n_features))
     runs = torch.randperm(-(-n_samples // length), generator=generator)
@@ -83,7 +83,7 @@ def shuffled(n_samples: int, n_features: int, generator: torch.Generator) -> Ten
 
 
 def _fits(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> bool:
-    """Say whether to convert a table of this shape whole; a GPU lends half of what is free."""
+    """Say whether to convert a table whole; on a GPU it may take half of the free memory."""
     cells = shape[0] * shape[1]
     if device.type == "cuda":
         return cells * dtype.itemsize <= torch.cuda.mem_get_info(device)[0] // 2
@@ -112,7 +112,7 @@ class Rows:
     Attributes
     ----------
     count : float
-        Number of rows, or the total weight where that is larger: weights above one are repeated
+        Number of rows, or the total weight if that is larger: weights above one are repeated
         rows, weights that add up to less are relative.
     """
 
@@ -145,11 +145,11 @@ class Rows:
             self.arrays = targets, targets if same else self.resident[1].numpy()
 
     def _on_device(self, X: Any, pinned: bool = False) -> tuple[Tensor, Tensor]:
-        """Targets and inputs of rows; they are one tensor where they are the same."""
+        """Targets and inputs of rows; one tensor, given twice, if they are the same."""
 
         def moved(array: np.ndarray) -> Tensor:
             tensor = as_tensor(array)
-            if pinned:  # from pinned memory a copy runs beside the step
+            if pinned:  # a copy from pinned memory overlaps the step
                 return tensor.pin_memory().to(self.device, non_blocking=True)
             return tensor.to(self.device)
 
@@ -161,7 +161,7 @@ class Rows:
         return targets, moved(self.view.inputs(np.asarray(X[:])).astype(self.kind))
 
     def _targets(self, X: Any) -> np.ndarray:
-        """Targets, by float64 in pieces that a cache holds; X itself where it can be."""
+        """Targets, by float64 in pieces that a cache holds; X itself if it is its own target."""
         view = self.view
         if view.is_plain and X.dtype == self.kind:
             return np.ascontiguousarray(X[:])
@@ -174,7 +174,7 @@ class Rows:
         return values
 
     def part(self, rows: slice) -> Batch:
-        """Rows that lie side by side, without a copy where they are resident."""
+        """Give adjacent rows, without a copy if they are resident."""
         if self.resident is None:
             target, inputs = self._on_device(self.source[rows])
         else:
@@ -200,7 +200,7 @@ class Rows:
 
     @staticmethod
     def _both(read: Callable[[Any], Tensor], pair: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
-        """Read targets and inputs, once where they are the same."""
+        """Read targets and inputs, once if they are the same."""
         target = read(pair[0])
         return target, target if pair[1] is pair[0] else read(pair[1])
 
@@ -211,9 +211,9 @@ class Rows:
         return self.take(torch.cat(order)[:n_rows]).inputs
 
     def epoch(self, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
-        """Give the index of every row once, in a new order, in batches of sizes that differ by one.
+        """Give the index of every row once, in a new order, in batches whose sizes differ by one.
 
-        So no batch is left with a row or two, which would step as far as a full one.
+        So no batch is left with a row or two, whose step would be as long as a full one's.
         """
         if self.resident is None:
             order = shuffled(self.n_samples, self.n_features, generator)

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from skvae.tables._blocks import Derived
 
-# What the encoder may be shown of a cell, elementwise; zero stays zero, so a sparse X stays sparse.
+# Functions of a cell that the encoder may be shown; zero stays zero, so a sparse X stays sparse.
 LINKS = {"log1p": np.log1p}
 
 
@@ -81,16 +81,16 @@ class View:
 
     @property
     def affine(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Shift and scale by which X gives the inputs, unless it takes more."""
+        """Shift and scale that turn X into the inputs; None if a link does."""
         return (self.shift, self.scale) if self.link == "identity" else None
 
     @property
     def input_unit(self) -> np.ndarray:
-        """Units of X, or of what the link makes of it, that one of the inputs is."""
+        """Size of one unit of the inputs, in units of X or of what the link makes of it."""
         return self.scale if self.link == "identity" else np.ones(self.n_inputs)
 
     def over(self, factor: float) -> View:
-        """The same in units that are larger by a factor, of the targets."""
+        """Give the same view with units of the targets that are larger by a factor."""
         return replace(
             self,
             scale=self.scale * factor,
@@ -103,7 +103,7 @@ class View:
         return (block - self.shift) / self.scale
 
     def inputs(self, block: np.ndarray) -> np.ndarray:
-        """Inputs of a dense block of rows, where they are not its targets."""
+        """Inputs of a dense block of rows, if they are not its targets."""
         return LINKS[self.link](block)
 
     def back(self, targets: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ class View:
         return targets * self.scale.astype(kind) + self.shift.astype(kind)
 
     def log_jacobian(self, observed: np.ndarray | None = None) -> Any:
-        """What is taken from a log-density of targets for that of X: a float, or one per row.
+        """What a log-density of targets is more than that of X: a float, or one per row.
 
         Parameters
         ----------
@@ -123,5 +123,5 @@ class View:
         if observed is not None:
             return observed @ logs
         first = float(logs[0])
-        # Of equal units the product, which rounds once.
+        # For equal units the product, which rounds once.
         return len(logs) * first if (logs == logs[0]).all() else math.fsum(logs)

@@ -11,7 +11,7 @@ from joblib.parallel import get_active_backend
 from skvae._core.checks import shown
 from skvae._core.process import is_forked, one_thread
 
-# Multiply-adds of a step's share on each thread: below, threads cost more than they bring.
+# Least multiply-adds of a step per thread: with fewer, threads cost more than they save.
 _PART_WORK = 2e7
 
 # Multiply-adds of a step above which a GPU is worth its launches: a step is some hundred kernels
@@ -20,7 +20,7 @@ _GPU_WORK = 1e8
 
 
 def available_devices() -> list[str]:
-    """Names that the ``device`` parameter takes here."""
+    """Names that the ``device`` parameter takes on this machine."""
     names = ["cpu"]
     if torch.cuda.is_available():
         names += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
@@ -37,15 +37,15 @@ def resolve_device(device: str | torch.device, work: float) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        The estimator's parameter. "auto" is a CUDA GPU where there is one, the step is large
-        enough and no joblib worker shares it; else the CPU.
+        The estimator's parameter. "auto" is a CUDA GPU if there is one, the step is large
+        enough and no joblib worker shares it; otherwise the CPU.
     work : float
         Multiply-adds of a step.
 
     Raises
     ------
     ValueError
-        If there is no such device; the message names those that there are.
+        If there is no such device; the message names those that are available.
     """
     if device == "auto":
         in_worker = get_active_backend()[0].nesting_level > 0
@@ -55,7 +55,7 @@ def resolve_device(device: str | torch.device, work: float) -> torch.device:
     names = available_devices()
     name = str(device)
     if name.partition(":")[0] in ("cpu", "mps"):
-        name = name.removesuffix(":0")  # of these there is one
+        name = name.removesuffix(":0")  # there is only one of each
     if name not in names:
         raise ValueError(
             f"device={shown(device)} is not available. Available here: "
@@ -65,13 +65,13 @@ def resolve_device(device: str | torch.device, work: float) -> torch.device:
 
 
 def limit_threads(work: float) -> AbstractContextManager[Any]:
-    """Hold BLAS and torch to one thread inside the context where a step is small.
+    """Hold BLAS and torch to one thread inside the context if a step is small.
 
-    Then its bits do not depend on the number of threads at hand either.
+    Its bits then do not depend on the number of available threads either.
     """
     return one_thread() if work < 2 * _PART_WORK else nullcontext()
 
 
 def count_parts(work: float) -> int:
-    """Count the threads that a step is worth, as far as torch is allowed them."""
+    """Count the threads that a step is worth, at most as many as torch may use."""
     return max(1, min(torch.get_num_threads(), int(work // _PART_WORK)))

@@ -37,9 +37,9 @@ class Budget:
     n_before : int
         Epochs that an earlier call has run.
     n_passed_over : float
-        Epochs, of all, that are not compared, for the objective still changes.
+        Epochs from the first on that are not compared because the objective still changes.
     n_epochs : int or None
-        Epochs to run, where they end before the learning rate has fallen to zero.
+        Epochs to run, if they end before the learning rate has fallen to zero.
     """
 
     max_iter: int
@@ -53,7 +53,7 @@ class Budget:
 
 
 class Optimizer(Protocol):
-    """What has taken the steps."""
+    """The part of an optimiser that the loop reads."""
 
     @property
     def n_skipped(self) -> Tensor:
@@ -62,7 +62,7 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What training came to; the model holds the best epoch's parameters.
+    """Result of training; the model holds the best epoch's parameters.
 
     Attributes
     ----------
@@ -73,9 +73,9 @@ class Outcome:
     best_epoch : int
         Epoch whose parameters were kept; 0 is the start.
     n_skipped : int
-        Steps skipped for a gradient that was not finite.
+        Number of steps skipped because their gradient was not finite.
     interrupted : bool
-        Whether the user stopped it.
+        Whether the user interrupted it.
     still_rising : bool
         Whether the held-out value still rose by more than ``tol`` when ``max_iter`` ended.
     """
@@ -103,15 +103,15 @@ def train(
     ----------
     take_epoch : callable
         Goes through the training rows once and yields the terms of each step, the loss first: a
-        sequence of floats, or a tensor of one axis that nobody waits for. It is given the number of
-        epochs done, and the learning rate as a function of the step's number.
+        sequence of floats, or a tensor of one axis, read back when the epoch ends. It is given the
+        number of epochs done, and the learning rate as a function of the step's number.
     evaluate : callable or None
-        Held-out value of the present parameters, the higher the better; without it the last epoch
+        Held-out value of the current parameters, the higher the better; without it the last epoch
         is kept.
     state : list of Tensor
         All tensors that training changes.
     adam : Optimizer
-        The optimiser, for the steps that it skipped.
+        The optimiser, which counts the steps that it skips.
     budget : Budget
         How long and how fast.
     n_steps : int
@@ -138,7 +138,7 @@ def train(
             watcher.begin()
             terms = _run_epoch(take_epoch, adam, budget, n_steps, epoch)
             score = None if evaluate is None else evaluate()
-            # Whole epochs count: an interrupt finds each here with its value, or not at all.
+            # In one piece: after an interrupt an epoch is here with its value, or not at all.
             epochs.append((terms, score))
             if score is None:
                 best = _Kept(epoch, best.score, [t.clone() for t in state])
@@ -179,7 +179,7 @@ def _learning_rate(budget: Budget, n_done: float) -> float:
 
 
 class _Kept(NamedTuple):
-    """The epoch to be kept so far, its held-out value, and the tensors it left."""
+    """The epoch to be kept so far, its held-out value, and copies of its tensors."""
 
     epoch: int
     score: float
@@ -205,7 +205,7 @@ def _run_epoch(
             f"Scale X (StandardScaler), or lower learning_rate_init "
             f"(now {budget.learning_rate_init:g})."
         )
-    if isinstance(steps[0], Tensor):  # read back once an epoch
+    if isinstance(steps[0], Tensor):  # read back once per epoch
         steps = torch.stack(steps).tolist()
     values = np.asarray(steps, dtype=np.float64)
     return list((values[np.isfinite(values[:, 0])].sum(0) / n_finite).tolist())

@@ -1,0 +1,215 @@
+"""The multi-label classifier in training: steps on rows with their labels, and folds of them."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae._core.arrays import as_tensor
+from skvae.multilabel._labels import Labels
+from skvae.multilabel._model import Model, indicators
+from skvae.multilabel._plan import Plan, resolve_batch_size
+from skvae.multilabel._terms import correlation_term, pair_term
+from skvae.multilabel._threshold import f1_scores, tune_threshold
+from skvae.tables import Rows
+from skvae.training import Adam
+
+# The paper's scores, in the authors' code: five times a probability.
+_SCORE_RANGE = 5.0
+
+Drop = Callable[[Tensor], Tensor]
+
+
+class LabelRows:
+    """The labels beside training's rows, handed out by the same index.
+
+    Parameters
+    ----------
+    labels : Labels
+        Labels of the rows.
+    model : Model
+        Whose type and device they come in.
+    """
+
+    def __init__(self, labels: Labels, model: Model) -> None:
+        self.labels, self.like = labels, model.flat.values
+        self.resident: Tensor | None = None
+        if isinstance(labels.values, np.ndarray):
+            self.resident = as_tensor(labels.values).to(self.like.device)
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Give which labels are present and which absent, (rows, n_labels)."""
+        if self.resident is None:
+            values = as_tensor(self.labels.dense(index.cpu().numpy())).to(self.like.device)
+        else:
+            values = self.resident[index.to(self.like.device)]
+        return indicators(values, self.like)
+
+
+class Trainer:
+    """A model with its rows, which it goes through an epoch at a time.
+
+    Parameters
+    ----------
+    model : Model
+        What is trained.
+    rows : Rows
+        Training rows.
+    labels : Labels
+        Their labels.
+    plan : Plan
+        Weights, dropout and batch size.
+    seed : int
+        Of the generators that order rows and drop units.
+    """
+
+    def __init__(self, model: Model, rows: Rows, labels: Labels, plan: Plan, seed: int) -> None:
+        self.model, self.rows, self.plan = model, rows, plan
+        self.labels = LabelRows(labels, model)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.dropper = torch.Generator(model.flat.values.device).manual_seed(seed)
+        self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples)
+        self.n_steps = -(-rows.n_samples // self.batch_size)
+        self.adam = Adam(model.flat)
+
+    @property
+    def n_skipped(self) -> Tensor:
+        """Number of steps skipped so far."""
+        return self.adam.n_skipped
+
+    def drop(self, share: float) -> Drop | None:
+        """Zero a share of what it is given, and scale the rest up (Srivastava et al. 2014)."""
+        if share == 0.0:
+            return None
+
+        def dropped(x: Tensor) -> Tensor:
+            kept = torch.empty_like(x).bernoulli_(1.0 - share, generator=self.dropper)
+            return x * kept.div_(1.0 - share)
+
+        return dropped
+
+    def epoch(self, n_done: int, rate: Callable[[int], float]) -> Iterator[Tensor]:
+        """Go through the training rows once; yield each step's loss, alone in a tensor."""
+        for k, index in enumerate(self.rows.epoch(self.batch_size, self.generator)):
+            self.model.flat.grads.zero_()
+            loss = self.loss(index)
+            loss.backward()
+            self.adam.step(rate(k))
+            yield loss.detach()[None]
+
+    def loss(self, index: Tensor) -> Tensor:
+        """Phi + Gamma + the direct term over the rows at ``index``, a 0-d tensor."""
+        model, weights = self.model, self.plan.weights
+        batch = self.rows.take(index)
+        present, absent = self.labels.take(index)
+        drop_input = self.drop(self.plan.input_dropout)
+        x = batch.inputs if drop_input is None else drop_input(batch.inputs)
+        code = model.encoder.forward(x, self.drop(self.plan.dropout))
+        label_code = model.label_encoder.forward(model.filled(present, absent))
+
+        def mean(values: Tensor) -> Tensor:
+            return (values if batch.weight is None else values * batch.weight).mean()
+
+        total = code.new_zeros(())
+        if weights.correlation:
+            total = total + weights.correlation * correlation_term(code, label_code, batch.weight)
+        if weights.pair:
+            score = _SCORE_RANGE * torch.sigmoid(model.decoder.forward(label_code))
+            total = total + weights.pair * mean(pair_term(score, present, absent))
+        if weights.direct:
+            raw = model.decoder.forward(code)
+            direct = mean(model.probability_loss(raw, present, absent))
+            total = total + weights.direct * direct
+        if weights.penalty:
+            total = total + weights.penalty / self.rows.count * model.penalty().to(total)
+        return total
+
+
+def _scaled(rate: Callable[[Any], float], share: float, k: int) -> float:
+    return rate(k * share)
+
+
+class Folds:
+    """Models trained side by side, each judged by rows that it has not seen.
+
+    Parameters
+    ----------
+    trainers : list of Trainer
+        One a fold.
+    rows : list of Rows
+        The rows that each has not seen.
+    labels : Labels
+        Labels of all these rows, fold after fold.
+    weight : ndarray or None
+        Their weights.
+    """
+
+    def __init__(
+        self,
+        trainers: list[Trainer],
+        rows: list[Rows],
+        labels: Labels,
+        weight: np.ndarray | None,
+    ) -> None:
+        self.trainers, self.rows = trainers, rows
+        self.values, self.exclusive = labels.dense(slice(None)), labels.exclusive
+        self.weight = weight
+        self.n_steps = sum(trainer.n_steps for trainer in trainers)
+
+    @property
+    def state(self) -> list[Tensor]:
+        """All tensors that training changes."""
+        return [trainer.model.flat.values for trainer in self.trainers]
+
+    @property
+    def n_skipped(self) -> Tensor:
+        """Number of steps skipped so far."""
+        return torch.stack([trainer.n_skipped for trainer in self.trainers]).sum()
+
+    def epoch(self, n_done: int, rate: Callable[[int], float]) -> Iterator[Tensor]:
+        """Take every fold through its training rows; yield each step's loss."""
+        for trainer in self.trainers:
+            # The rate of a step is that of its place in the fold's own epoch.
+            share = self.n_steps / trainer.n_steps
+            yield from trainer.epoch(n_done, functools.partial(_scaled, rate, share))
+
+    @torch.no_grad()
+    def scores(self) -> np.ndarray:
+        """Raw scores of the held-out rows, (rows, n_labels)."""
+        raw = [
+            trainer.model.decoder.evaluate(trainer.model.encoder.evaluate(batch.inputs)).cpu()
+            for trainer, rows in zip(self.trainers, self.rows, strict=True)
+            for _, batch in rows.all()
+        ]
+        return torch.cat(raw).numpy()
+
+    def evaluate(self) -> float:
+        """Micro- plus macro-averaged F1, at the best threshold or of the likeliest class."""
+        score = self.scores()
+        if not np.isfinite(score).all():
+            return -math.inf
+        if not self.exclusive:
+            return tune_threshold(score, self.values, self.weight)[1]
+        weight = np.ones((len(score), 1)) if self.weight is None else self.weight[:, None]
+        predicted = weight * (score.argmax(1)[:, None] == np.arange(score.shape[1]))
+        positive, hit = weight * self.values, predicted * self.values
+        micro, macro = f1_scores(positive.sum(0), predicted.sum(0), hit.sum(0))
+        return float(micro + macro)
+
+    def threshold(self, kind: str) -> Any:
+        """Tune one threshold on the raw scores ("shared"), or one a label with positives."""
+        score = self.scores()
+        shared = tune_threshold(score, self.values, self.weight)[0]
+        if kind == "shared":
+            return shared
+        each = np.full(score.shape[1], shared)
+        for j in np.flatnonzero((self.values == 1).any(0)):
+            column = slice(j, j + 1)
+            each[j] = tune_threshold(score[:, column], self.values[:, column], self.weight)[0]
+        return each

@@ -1,0 +1,441 @@
+"""Every likelihood keeps the laws, SciPy has the same densities, and users can write their own."""
+
+import inspect
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import torch
+from scipy.sparse import csr_array
+from scipy.special import digamma, expit, gammaln, ndtri
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+
+from skvae import VariationalAutoencoder, likelihoods, testing
+from skvae._core.math import LOG_2PI
+from skvae.likelihoods import (
+    Bernoulli,
+    CellLikelihood,
+    Gaussian,
+    Likelihood,
+    Poisson,
+    Response,
+    StudentT,
+    centred_view,
+    logged_view,
+    soft_bound,
+    soft_bound_inverse,
+    soft_bound_vjp,
+)
+from skvae.starts import prepare
+
+IRIS = load_iris().data
+
+
+def by_one_latent(mean, spread, n_samples=4000, n_features=6):
+    """Logs of rates that one latent moves: the same spread in every column, signs in turn."""
+    # Quantiles of the normal, so that the latent has its variance at any number of rows.
+    z = ndtri((np.arange(n_samples) + 0.5) / n_samples)
+    signs = np.where(np.arange(n_features) % 2, -1.0, 1.0)
+    return math.log(mean) + spread * z[:, None] * signs
+
+
+def counts(mean=2.0, spread=0.5, n_samples=300, n_features=4):
+    rate = np.exp(by_one_latent(mean, spread, n_samples, n_features))
+    return np.random.default_rng(0).poisson(rate).astype(float)
+
+
+# ------------------------------------------------------- likelihoods as a user writes them
+
+
+class LogNormal(CellLikelihood):
+    """log x is normal around the decoder's output, with one variance."""
+
+    has_domain = True
+    link = "log1p"
+
+    def check(self, columns):
+        wrong = columns.minimum <= 0
+        if wrong.any():
+            raise ValueError(
+                f"LogNormal takes numbers above 0, unlike {columns.name(wrong.argmax())}."
+            )
+
+    def parameter_shapes(self, n_targets):
+        return [(1,)]
+
+    def view(self, moments, inputs):
+        return logged_view(moments, inputs)
+
+    def response(self, view, moments, inputs):
+        log_variance = np.log1p(moments.variance / moments.mean**2)
+        natural = np.log(moments.mean) - 0.5 * log_variance
+        # d log(1 + x) / d log x = x / (1 + x): residuals over it are those of log x.
+        return Response(
+            natural=natural, spread=expit(natural), gain=np.ones_like(natural), noise_variance=None
+        )
+
+    def start_noise(self, parameters, extra_bias, noise_variance):
+        parameters[0].fill_(soft_bound_inverse(torch.tensor(noise_variance).log()).item())
+
+    def log_prob_of_each(self, raw, target, logs):
+        gap = target.log() - raw[0]
+        return -0.5 * (gap.square() * (-logs[0]).exp() + logs[0] + LOG_2PI) - target.log()
+
+    def slopes(self, raw, target, logs):
+        gap = np.log(target) - raw[0]
+        w = gap * np.exp(-logs[0])
+        cells = -0.5 * (gap * w + logs[0] + LOG_2PI) - np.log(target)
+        return cells, [w], [0.5 * (gap * w - 1.0)]
+
+    def mean(self, raw, parameters):
+        return (raw + 0.5 * soft_bound(parameters[0]).exp()).exp()
+
+    def variance(self, raw, parameters):
+        return self.mean(raw, parameters).square() * soft_bound(parameters[0]).exp().expm1()
+
+    def sample(self, raw, parameters, rng):
+        std = np.exp(0.5 * soft_bound_vjp(parameters[0])[0])
+        return np.exp(raw + std * rng.standard_normal(raw.shape).astype(raw.dtype))
+
+
+class NegativeBinomial(CellLikelihood):
+    """Counts of mean r and variance r + a r^2, log r by the decoder and one dispersion a."""
+
+    has_domain = True
+    link = "log1p"
+    check = Poisson.check
+
+    def parameter_shapes(self, n_targets):
+        return [(1,)]
+
+    def view(self, moments, inputs):
+        return logged_view(moments, inputs)
+
+    def response(self, view, moments, inputs):
+        mean = np.maximum(moments.mean, 1e-3)
+        ones = np.ones_like(mean)
+        return Response(
+            natural=np.log(mean), spread=mean / (1.0 + mean), gain=ones, noise_variance=None
+        )
+
+    def recentred(self, natural, variance):
+        return natural - 0.5 * variance
+
+    def start_noise(self, parameters, extra_bias, noise_variance):
+        # Var[log x] is some 1 / r + a: an upper bound of a.
+        parameters[0].fill_(soft_bound_inverse(torch.tensor(noise_variance).log()).item())
+
+    def log_prob_of_each(self, raw, target, logs):
+        size, log_rate = (-logs[0]).exp(), raw[0]
+        normaliser = torch.lgamma(target + size) - torch.lgamma(size) - torch.lgamma(target + 1.0)
+        log_odds = log_rate + logs[0]
+        return (
+            normaliser
+            + target * torch.nn.functional.logsigmoid(log_odds)
+            + size * torch.nn.functional.logsigmoid(-log_odds)
+        )
+
+    def slopes(self, raw, target, logs):
+        size, log_odds = np.exp(-logs[0]), raw[0] + logs[0]
+        p = expit(log_odds)
+        log_p, log_q = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
+        cells = gammaln(target + size) - gammaln(size) - gammaln(target + 1) + target * log_p
+        cells = cells + size * log_q
+        slope = target * (1 - p) - size * p
+        # Of the log dispersion: d size / d log a = -size, d log_odds / d log a = 1.
+        by_size = digamma(target + size) - digamma(size) + log_q
+        return cells, [slope], [slope - size * by_size]
+
+    def mean(self, raw, parameters):
+        return raw.exp()
+
+    def variance(self, raw, parameters):
+        return raw.exp() + soft_bound(parameters[0]).exp() * raw.exp().square()
+
+    def sample(self, raw, parameters, rng):
+        size = np.exp(-soft_bound_vjp(parameters[0])[0])
+        rate = np.exp(raw.astype(np.float64))
+        return rng.negative_binomial(size, size / (size + rate)).astype(raw.dtype)
+
+
+class PredictedNoise(CellLikelihood):
+    """A Gaussian whose variance the decoder gives, too, for each cell."""
+
+    n_per_cell = 2
+
+    def view(self, moments, inputs):
+        return centred_view(moments)
+
+    def response(self, view, moments, inputs):
+        return Gaussian().response(view, moments, inputs)
+
+    def start_noise(self, parameters, extra_bias, noise_variance):
+        log_variance = torch.tensor(noise_variance, dtype=torch.float64).log()
+        extra_bias.fill_(soft_bound_inverse(log_variance).item())
+
+    def log_prob_of_each(self, raw, target, logs):
+        log_variance = soft_bound(raw[1])
+        gap = target - raw[0]
+        return -0.5 * (gap.square() * (-log_variance).exp() + log_variance + LOG_2PI)
+
+    def slopes(self, raw, target, logs):
+        log_variance, pull = soft_bound_vjp(raw[1])
+        gap = target - raw[0]
+        w = gap * np.exp(-log_variance)
+        return -0.5 * (gap * w + log_variance + LOG_2PI), [w, pull(0.5 * (gap * w - 1.0))], []
+
+    def mean(self, raw, parameters):
+        return raw.chunk(2, -1)[0]
+
+    def variance(self, raw, parameters):
+        return soft_bound(raw.chunk(2, -1)[1]).exp()
+
+    def sample(self, raw, parameters, rng):
+        mean, raw_noise = np.split(raw, 2, -1)
+        noise = rng.standard_normal(mean.shape).astype(raw.dtype)
+        return mean + noise * np.exp(0.5 * soft_bound_vjp(raw_noise)[0])
+
+
+class Gamma(CellLikelihood):
+    """Numbers above 0 of mean m and variance m^2 a; no slopes, so the step is composed."""
+
+    has_domain = True
+    link = "log1p"
+    check = LogNormal.check
+    parameter_shapes = LogNormal.parameter_shapes
+    view = LogNormal.view
+    recentred = NegativeBinomial.recentred
+    start_noise = LogNormal.start_noise
+
+    def response(self, view, moments, inputs):
+        natural, ones = np.log(moments.mean), np.ones_like(moments.mean)
+        return Response(natural=natural, spread=expit(natural), gain=ones, noise_variance=None)
+
+    def log_prob_of_each(self, raw, target, logs):
+        size = (-logs[0]).exp()
+        rest = size * (logs[0] + raw[0]) + torch.lgamma(size)
+        return (size - 1.0) * target.log() - size * target * (-raw[0]).exp() - rest
+
+    def mean(self, raw, parameters):
+        return raw.exp()
+
+    def variance(self, raw, parameters):
+        return (2.0 * raw + soft_bound(parameters[0])).exp()
+
+    def sample(self, raw, parameters, rng):
+        size = np.exp(-soft_bound_vjp(parameters[0])[0])
+        return (rng.gamma(size, 1.0 / size, raw.shape) * np.exp(raw)).astype(raw.dtype)
+
+
+# ------------------------------------------------------- all laws for all likelihoods
+
+POSITIVE = np.exp(by_one_latent(2.0, 0.4, 300, 4)) * np.exp(
+    0.3 * np.random.default_rng(0).standard_normal((300, 4))
+)
+LIT = (IRIS > IRIS.mean(0)).astype(float)
+
+# Of each class: its objects, rows of their domain, and what is outside of it.
+CASES = {
+    Gaussian: [(Gaussian(), IRIS, ()), (Gaussian(noise="feature"), IRIS * [1, 10, 100, 1], ())],
+    Bernoulli: [(Bernoulli(), LIT, (-0.01, 1.01)), (Bernoulli(), IRIS / 8, (-0.01, 1.01))],
+    Poisson: [(Poisson(), counts(), (-1, 0.5)), (Poisson(), counts(0.1), (-1, 0.5))],
+    StudentT: [(StudentT(df), IRIS, ()) for df in (2.2, 4.0, 30.0)],
+    LogNormal: [(LogNormal(), POSITIVE, (-1, 0))],
+    NegativeBinomial: [(NegativeBinomial(), counts(), (-1, 0.5))],
+    PredictedNoise: [(PredictedNoise(), IRIS, ())],
+    Gamma: [(Gamma(), POSITIVE, (-1, 0))],
+}
+LISTED = [case for cases in CASES.values() for case in cases]
+
+every = pytest.mark.parametrize(
+    ("likelihood", "X", "outside"), LISTED, ids=[f"{case[0]}" for case in LISTED]
+)
+
+
+def below(cls):
+    """All subclasses that are no bases, however deep."""
+    deeper = [c for child in cls.__subclasses__() for c in (child, *below(child))]
+    return {c for c in deeper if not inspect.isabstract(c)}
+
+
+def test_no_likelihood_escapes_the_laws():
+    ours = {c for c in below(Likelihood) if c.__module__.startswith(("skvae.", __name__))}
+    assert ours == set(CASES)
+    public = [getattr(likelihoods, name) for name in likelihoods.__all__]
+    assert {c for c in ours if c.__module__.startswith("skvae.")} <= set(public)
+
+
+def laws():
+    """The public checks of likelihoods, which take one and rows."""
+    return [
+        getattr(testing, name)
+        for name in testing.__all__
+        if list(inspect.signature(getattr(testing, name)).parameters)[:2] == ["likelihood", "X"]
+        and name != "check_likelihood"
+    ]
+
+
+@every
+@pytest.mark.parametrize("law", laws(), ids=lambda law: law.__name__)
+def test_law_holds(law, likelihood, X, outside):
+    takes_outside = "outside" in inspect.signature(law).parameters
+    law(likelihood, X, **({"outside": outside} if takes_outside else {}))
+
+
+def test_check_likelihood_runs_all_laws(monkeypatch):
+    called = []
+    for law in laws():
+        name = law.__name__
+        monkeypatch.setattr(
+            f"skvae.testing._likelihoods.{name}", lambda *_, name=name, **__: called.append(name)
+        )
+    testing.check_likelihood(Gaussian(), IRIS)
+    assert sorted(called) == sorted(law.__name__ for law in laws())
+
+
+def test_a_likelihood_of_ones_own_passes():
+    testing.check_likelihood(NegativeBinomial(), counts(), outside=(-1.0, 0.5))
+
+
+# ------------------------------------------------------- SciPy's densities
+
+
+def by_scipy(likelihood, raw, logs):
+    """SciPy's distribution for raw output and shared logs."""
+    std = np.exp(0.5 * logs[0]) if logs else None
+    if isinstance(likelihood, Bernoulli):
+        return scipy.stats.bernoulli(expit(raw))
+    if isinstance(likelihood, Poisson):
+        return scipy.stats.poisson(np.exp(raw))
+    if isinstance(likelihood, StudentT):
+        return scipy.stats.t(likelihood.df, raw, std)
+    return scipy.stats.norm(raw, std)
+
+
+@pytest.mark.parametrize(
+    "likelihood",
+    [
+        *(Gaussian(), Gaussian(noise="feature"), Bernoulli(), Poisson()),
+        *(StudentT(df) for df in (2.1, 3.0, 4.0, 10.0, 1e6)),
+    ],
+    ids=str,
+)
+def test_density_and_moments_are_scipys(likelihood):
+    rng = np.random.default_rng(0)
+    raw = rng.standard_normal((3, 5, 4))
+    params = [torch.from_numpy(rng.standard_normal(s)) for s in likelihood.parameter_shapes(4)]
+    target = rng.integers(0, 2 if likelihood.of_probabilities else 9, (5, 4)).astype(float)
+    expected = by_scipy(likelihood, raw, [soft_bound(p).numpy() for p in params])
+    log_density = getattr(expected, "logpdf", None) or expected.logpmf
+    leaf, rows = torch.from_numpy(raw), torch.from_numpy(target)
+    found = likelihood.log_prob(leaf, rows, None, params)
+    found = found + likelihoods.log_constant(likelihood, rows, None)
+    # Of 1e6 degrees of freedom the normaliser is a difference of two numbers of some 6e6.
+    np.testing.assert_allclose(found, log_density(target).sum(-1), rtol=1e-9)
+    np.testing.assert_allclose(likelihood.mean(leaf, params), expected.mean(), rtol=1e-10)
+    variance = likelihood.variance(leaf, params).expand_as(leaf)
+    np.testing.assert_allclose(variance, expected.var(), rtol=1e-10)
+
+
+# ------------------------------------------------------- the start
+
+
+def started_spread(likelihood, X):
+    """Standard deviations of the location that the start's decoder gives each column."""
+    prepared = prepare(X, None, likelihood, 1)
+    principal, response = prepared.principal(), prepared.response
+    signal = np.sqrt(principal.eigenvalues - principal.noise_variance)
+    by_hand = np.abs(principal.vectors * signal)[:, 0] * response.gain
+    vae = VariationalAutoencoder(1, likelihood=likelihood, max_iter=0).fit(X)
+    linear = vae._fitted.model(torch.float64).decoder.linear[:, 0].abs().numpy()
+    np.testing.assert_allclose(linear, by_hand, rtol=1e-5)
+    return linear
+
+
+def drawn(likelihood, location):
+    """Draws of a likelihood of noise 0.05 around these logs of the mean."""
+    parameters = [np.full(1, math.log(0.05))] * len(likelihood.parameter_shapes(1))
+    return likelihood.sample(location, parameters, np.random.default_rng(0))
+
+
+def root_mean_square(values):
+    return np.sqrt(np.mean(np.square(values)))
+
+
+@pytest.mark.parametrize("spread", [0.147, 0.5])
+@pytest.mark.parametrize("mean", [1.0, 100.0])
+@pytest.mark.parametrize("likelihood", [LogNormal(), NegativeBinomial(), Gamma()], ids=str)
+def test_start_has_the_spread_of_the_log_mean(likelihood, mean, spread):
+    # Of counts around 1 the latent is a fiftieth of a column's variance.
+    X = drawn(likelihood, by_one_latent(mean, spread, 40_000))
+    assert root_mean_square(started_spread(likelihood, X)) == pytest.approx(spread, rel=0.2)
+
+
+@pytest.mark.parametrize("spread", [0.147, 0.5])
+@pytest.mark.parametrize(("mean", "least"), [(1.0, 0.6), (10.0, 0.9), (100.0, 0.9)])
+def test_poisson_starts_with_the_spread_of_the_log_mean_or_less(mean, least, spread):
+    """The noise of small counts is taken as more than it is, and their latent as less."""
+    X = drawn(Poisson(), by_one_latent(mean, spread, 40_000))
+    assert least < root_mean_square(started_spread(Poisson(), X)) / spread < 1.15
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_predicted_noise_starts_as_pca(unit):
+    X = IRIS * unit
+    vae = VariationalAutoencoder(2, likelihood=PredictedNoise(), max_iter=0).fit(X)
+    pca = PCA(2).fit(X)
+    assert vae.score(X) == pytest.approx(pca.score(X), abs=1e-4)
+    np.testing.assert_allclose(vae.noise_variance_, pca.noise_variance_, rtol=1e-4)
+
+
+def test_predicted_noise_finds_the_rows_that_are_noisy():
+    """Its noise is twentyfold on one side of the latent, which one noise for all cannot say."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((2000, 1))
+    X = z * [2.0, -1.0, 1.0] + np.where(z > 0, 0.5, 0.025) * rng.standard_normal((2000, 3))
+    params = {"max_iter": 60, "random_state": 0, "hidden_layer_sizes": (32,)}
+    scores = [
+        VariationalAutoencoder(1, likelihood=likelihood, **params).fit(X[:1500]).score(X[1500:])
+        for likelihood in ("gaussian", PredictedNoise())
+    ]
+    assert scores[1] > scores[0] + 0.5
+
+
+def test_poisson_starts_above_independent_counts():
+    X = counts(2.0, 0.5, 2000, 6)
+    vae = VariationalAutoencoder(1, likelihood="poisson", max_iter=0).fit(X)
+    assert vae.score(X) > scipy.stats.poisson.logpmf(X, X.mean(0)).sum(1).mean() + 0.1
+
+
+@pytest.mark.skipif("SKVAE_DATA" not in os.environ, reason="needs the folder SKVAE_DATA")
+@pytest.mark.parametrize("n_components", [2, 8])
+def test_poisson_starts_above_independent_counts_of_cells(n_components):
+    X = np.load(Path(os.environ["SKVAE_DATA"]) / "counts_osmfish.npz")["X"].astype(float)
+    vae = VariationalAutoencoder(n_components, likelihood="poisson", max_iter=0).fit(X)
+    assert vae.score(X) >= scipy.stats.poisson.logpmf(X, X.mean(0)).sum(1).mean()
+
+
+# ------------------------------------------------------- words
+
+
+@pytest.mark.parametrize("container", [np.asarray, csr_array, pd.DataFrame])
+@pytest.mark.parametrize("value", [0.5, -1.0])
+def test_what_is_no_count_is_named_by_its_column(container, value):
+    is_frame = container is pd.DataFrame
+
+    def table(X):
+        return container(X, columns=[*"abcd"]) if is_frame else container(X)
+
+    X = counts(n_samples=60)
+    vae = VariationalAutoencoder(1, likelihood="poisson", max_iter=0).fit(table(X))
+    bad = X.copy()
+    bad[5, 2] = value
+    message = "counts.*in " + ("column 'c'" if is_frame else "column 2")
+    for method in (vae.score, vae.score_samples, vae.transform, vae.encode, vae.fit):
+        with pytest.raises(ValueError, match=message):
+            method(table(bad))
