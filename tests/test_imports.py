@@ -15,6 +15,8 @@ import tomllib
 import pytest
 from floors import PAGE, ROOT, below, drawn, imported_modules, read_sources, room_of
 
+from skvae._sklearn.compat import HAS_CALLBACKS
+
 SOURCES = read_sources()
 
 
@@ -122,6 +124,8 @@ def distributions(extras):
 
 ABSENT = sorted(distributions(EXTRAS) - distributions(INSTALLED.split(",")))
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+if not HAS_CALLBACKS:
+    EXAMPLES.remove(ROOT / "examples" / "plot_pruned_search.py")
 
 # One epoch, no jobs, forests or pretraining, and no pictures written: what is imported stays.
 BARE = f"""

@@ -26,7 +26,7 @@ from skvae.priors import IsotropicNormal, StandardNormal
 from skvae.schedules import Constant
 from skvae.starts import PrincipalComponents, prepare
 from skvae.tables import Batch, Rows, View
-from skvae.training import Adam, Budget
+from skvae.training import Adam, Budget, Watcher
 
 LIKELIHOODS = {
     "gaussian shared": Gaussian(),
@@ -508,7 +508,7 @@ def make_trainer(device, likelihood, n_samples=37):
         bfloat16=False,
         start=PrincipalComponents(),
         validation_fraction=None,
-        report=lambda *_: None,
+        watcher=Watcher(),
     )
     return Trainer(model, rows, None, plan, seed=0)
 

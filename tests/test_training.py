@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, csr_matrix
 
 from skvae._core.flat import FlatParameters
 from skvae.tables import Rows, View, pick, shuffled, weighted_moments
-from skvae.training import Adam, Budget, limit_threads, train
+from skvae.training import Adam, Budget, Watcher, limit_threads, train
 
 NOT_FINITE = [math.nan, math.inf, -math.inf]
 DTYPES = [torch.float32, torch.float64]
@@ -181,7 +181,7 @@ class Script:
                 annealed=annealed,
             ),
             len(self.losses),
-            lambda epoch, loss, score: None,
+            Watcher(),
         )
 
     @property

@@ -33,6 +33,7 @@ _PLUMBING = {
     "get_feature_names_out",
     "get_metadata_routing",
     "get_params",
+    "set_callbacks",
     "set_output",
     "set_params",
 }

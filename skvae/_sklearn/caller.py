@@ -12,6 +12,9 @@ from typing import Any
 # wrappers and meta-estimators, and joblib, which runs their jobs.
 _INSIDE = {__name__.split(".")[0], "sklearn", "joblib"}
 
+# Modules that stand between fit and who calls it.
+_WRAPPING = r"(skvae|sklearn\.(base|utils|callback)|contextlib|functools)\b"
+
 # Where libraries are installed.
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 
@@ -35,7 +38,7 @@ def fitted_by_user() -> bool:
     frame: Any = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if not re.match(r"(skvae|sklearn\.base|sklearn\.utils|contextlib|functools)\b", module):
+        if not re.match(_WRAPPING, module):
             return not frame.f_code.co_filename.startswith(_LIBRARIES)
         frame = frame.f_back
     return True

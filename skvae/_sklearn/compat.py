@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from sklearn.base import _fit_context as fit_context
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
         def __getstate__(self) -> Any: ...
         def __setstate__(self, state: Any) -> None: ...
         def __sklearn_tags__(self) -> Any: ...
+        def _repr_html_inner(self) -> str: ...
+        def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]: ...
+
+    class CallbackSupportMixin:
+        """What is used of scikit-learn's."""
+
+        def set_callbacks(self, *callbacks: Any) -> Any: ...
+        def _init_callback_context(self, *, max_subtasks: int | None) -> Any: ...
 
     class TransformerMixin:
         """What is used of scikit-learn's."""
@@ -48,8 +57,29 @@ else:
         TransformerMixin,
     )
 
+    # scikit-learn 1.9 brought callbacks.
+    try:
+        from sklearn.callback import CallbackSupportMixin
+    except ImportError:
+
+        class CallbackSupportMixin:
+            """No support."""
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+try:
+    from sklearn.callback import with_callbacks as _with_callbacks
+except ImportError:
+    _with_callbacks = None
+
+# Whether this scikit-learn has callbacks.
+HAS_CALLBACKS = _with_callbacks is not None
+
 __all__ = [
+    "HAS_CALLBACKS",
     "BaseEstimator",
+    "CallbackSupportMixin",
     "ClassNamePrefixFeaturesOutMixin",
     "ClassifierMixin",
     "HasMethods",
@@ -61,7 +91,13 @@ __all__ = [
     "fit_context",
     "infer_dimension",
     "is_pandas_na",
+    "with_callbacks",
 ]
+
+
+def with_callbacks(method: Method) -> Method:
+    """Decorate a method that runs callbacks, so that each is torn down however it ends."""
+    return method if _with_callbacks is None else _with_callbacks(method)
 
 
 def infer_dimension(eigenvalues: np.ndarray, n_samples: int) -> int:

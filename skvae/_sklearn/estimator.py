@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import html
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skvae._core.checks import shown
 from skvae._sklearn.caller import fitted_by_user, warn
-from skvae._sklearn.compat import BaseEstimator
+from skvae._sklearn.compat import BaseEstimator, CallbackSupportMixin
 from skvae._sklearn.rows import check_sample_weight
 
 
-class Estimator(BaseEstimator):
+class Estimator(CallbackSupportMixin, BaseEstimator):
     """A failed fit leaves the former state, and a pickle states its format."""
 
     # Raised by one whenever pickles of the older state can no longer be read.
@@ -47,6 +47,24 @@ class Estimator(BaseEstimator):
     def _warn_of(self, message: str) -> None:
         """Issue a ConvergenceWarning."""
         warn(f"{type(self).__name__}: {message}", ConvergenceWarning)
+
+    def _facts(self) -> list[str]:
+        """What the fitted estimator's representation in a notebook says first."""
+        return []
+
+    def _with_facts(self, representation: str) -> str:
+        """Put what there is to say of a fit on top of a representation."""
+        line = " · ".join(self._facts())
+        return f"<div>{html.escape(line)}</div>{representation}" if line else representation
+
+    def _repr_html_inner(self) -> str:
+        return self._with_facts(super()._repr_html_inner())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] = self._with_facts(bundle["text/html"])
+        return bundle
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_state_version": self._state_version}
@@ -96,17 +114,3 @@ def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, 
             f"{n_least} rows need a weight above zero."
         )
     return weight[positive], positive
-
-
-def close(name: str, line: str, verbose: int) -> None:
-    """State in one line what a fit has kept: in the log, and printed if ``verbose``."""
-    logging.getLogger("skvae").info("%s: %s.", name, line)
-    if verbose:
-        print(f"{name}: {line}.")
-
-
-def print_epoch(verbose: int, epoch: int, loss: float, score: float | None) -> None:
-    """Report an epoch, if ``verbose`` asks for it."""
-    if verbose:
-        held_out = "" if score is None else f", held-out objective {score:.4f}"
-        print(f"Epoch {epoch}: loss {loss:.4f}{held_out}")

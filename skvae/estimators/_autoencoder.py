@@ -122,7 +122,8 @@ class Autoencoder(BaseAutoencoder):
         Seeds the split, the start, the order of rows and the noise. Torch's global generator is
         neither read nor moved.
     verbose : int, default=0
-        Whether to print each epoch's loss and held-out objective.
+        1 shows one line that changes: the epoch, the held-out objective, the lead over the start,
+        the time left and, last, what was kept. 2 logs a line an epoch to the logger "skvae".
 
     Attributes
     ----------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -16,20 +15,38 @@ from sklearn.utils import check_random_state
 
 from skvae._core.checks import check_sizes, shown
 from skvae._core.process import isolated
-from skvae._sklearn.compat import HasMethods, Interval, RealNotInt, StrOptions, fit_context
-from skvae._sklearn.estimator import Estimator, check_weight, close, print_epoch
+from skvae._sklearn.compat import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+    fit_context,
+    with_callbacks,
+)
+from skvae._sklearn.estimator import Estimator, check_weight
 from skvae._sklearn.rows import check_rows
 from skvae.corruptions import Corruption
 from skvae.estimators._components import COMPONENTS, CORRUPTIONS, STARTS, allowed, resolve
-from skvae.estimators._publish import publish, read_fit
+from skvae.estimators._publish import as_of, publish, read_fit
 from skvae.estimators._transform import Transformer
-from skvae.fitting import Fit, Plan, Resumed, explain_split, fit_model, one_pass, plan_work
+from skvae.estimators._words import facts, what_was_kept
+from skvae.fitting import (
+    TERMS,
+    Fit,
+    Plan,
+    Resumed,
+    explain_split,
+    fit_model,
+    one_pass,
+    plan_work,
+)
 from skvae.inference import Fitted, check_domain, collapse_message, fit_density
 from skvae.model import Architecture, Parts
 from skvae.nn import ACTIVATIONS, ModuleFactory
 from skvae.schedules import Constant, Schedule
 from skvae.starts import Start
 from skvae.training import Budget, limit_threads, resolve_device
+from skvae.watching import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +115,17 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
     precision: str
     random_state: Any
     verbose: int
+    # What the held-out value was compared with, and by how much the kept epoch is above it.
+    _lead: tuple[str, float | None]
+    best_epoch_: int
+    n_iter_: int
+    loss_curve_: list[float]
 
     @abstractmethod
     def _chosen(self) -> dict[str, Any]:
         """Give the components, beta and the corruption by name: parameters, or what is fixed."""
 
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     @isolated
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -133,19 +156,24 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         MemoryError
             If there is no memory for a step.
         """
-        with self._restored_on_failure():
+        # The race, and the epochs. Callbacks are torn down by what is set here, before the block.
+        watch = Watch(self, TERMS).call(self, self.max_iter + 1, X, y, sample_weight)
+        with self._restored_on_failure(), watch:
             resume = self.warm_start and hasattr(self, "_fitted")
             X, weight = self._validate(X, sample_weight, reset=not resume)
             choices, random_state = self._choices(X), check_random_state(self.random_state)
-            plan, k = self._plan(choices, X.shape[1]), self._wanted(X)
+            plan, k = self._plan(choices, X.shape[1], watch), self._wanted(X)
+            if choices.start.is_principal and not resume:
+                watch.origin = "PCA"
+            watch.snapshot = lambda epoch: as_of(self, epoch, X, weight)
             with limit_threads(self._work(choices, plan, X)):
                 resumed = self._resumed(choices, plan, adapted=False) if resume else None
                 fit = fit_model(X, weight, choices.parts, k, plan, random_state, resumed)
                 seed = int(random_state.randint(2**31 - 1))
                 self._fitted = read_fit(fit, X, weight, plan.beta, seed, keep=self.warm_start)
-                publish(self, self._fitted, fit, X, weight)
+                publish(self, self._fitted, fit, X, weight, origin=watch.origin)
             self._fit_density(X, weight)
-        self._say_what_was_kept(fit)
+        watch.close(what_was_kept(self, fit, watch))
         self._warn(fit, X.shape[0])
         return self
 
@@ -170,11 +198,12 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         self : object
             The fitted estimator.
         """
-        with self._restored_on_failure():
+        watch = Watch(self, TERMS)
+        with self._restored_on_failure(), watch:
             past = getattr(self, "_fitted", None)
             X, weight = self._validate(X, sample_weight, reset=past is None)
             choices = self._choices(X)
-            plan, k = self._plan(choices, X.shape[1]), self._wanted(X)
+            plan, k = self._plan(choices, X.shape[1], watch), self._wanted(X)
             if past is None:
                 seed, number = int(check_random_state(self.random_state).randint(2**31 - 1)), 0
             else:
@@ -185,6 +214,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
                 self._fitted = read_fit(fit, X, weight, plan.beta, seed, keep=True, past=past)
                 publish(self, self._fitted, fit, X, weight, is_first=past is None)
             self._fit_density(X, weight)
+        watch.close(f"pass {self.n_iter_}, loss {self.loss_curve_[-1]:.4f}")
         self._warn_skipped(fit.outcome.n_skipped)
         return self
 
@@ -239,7 +269,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         start = resolve(self.init, STARTS)
         return Choices(parts=parts, beta=beta, start=start, corruption=corruption)
 
-    def _plan(self, choices: Choices, n_features: int) -> Plan:
+    def _plan(self, choices: Choices, n_features: int, watch: Watch) -> Plan:
         # Under an adaptive schedule epochs differ in what they maximise.
         compared = self.early_stopping and not choices.beta.is_adaptive
         return Plan(
@@ -257,7 +287,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
             bfloat16=self.precision == "bfloat16",
             start=choices.start,
             validation_fraction=self.validation_fraction if compared else None,
-            report=functools.partial(print_epoch, self.verbose),
+            watcher=watch,
             corruption=choices.corruption,
         )
 
@@ -302,20 +332,8 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
 
     # -------------------------------------------------------------- words
 
-    def _say_what_was_kept(self, fit: Fit) -> None:
-        """One closing line: which epoch was kept, and how far it is from the start."""
-        scores, n_epochs = fit.outcome.scores, len(fit.outcome.terms)
-        if fit.kept_start or (n_epochs and not fit.outcome.best_epoch):
-            line = f"kept the start: none of {n_epochs} epochs was proved better on held-out rows"
-        elif scores and n_epochs:
-            gain = scores[fit.outcome.best_epoch] - scores[0]
-            line = (
-                f"kept epoch {fit.outcome.best_epoch} of {n_epochs}, {gain:+.4f} nats per row "
-                f"from the start on held-out rows"
-            )
-        else:
-            line = f"kept the last of {n_epochs} epochs" if n_epochs else "kept the start"
-        close(type(self).__name__, line, self.verbose)
+    def _facts(self) -> list[str]:
+        return facts(self) if self.__sklearn_is_fitted__() else []
 
     def _warn_skipped(self, n_skipped: int) -> None:
         if n_skipped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from skvae.inference import (
 )
 from skvae.schedules import Schedule
 from skvae.tables import Rows
+from skvae.training import Epoch, Outcome
 
 # Passes of a stream whose history is kept.
 _KEPT_PASSES = 1000
@@ -93,6 +95,7 @@ def publish(
     X: Any,
     weight: np.ndarray | None,
     is_first: bool = True,
+    origin: str = "the start",
 ) -> None:
     """Set the public attributes of an estimator; unless ``is_first``, a stream's go on."""
     outcome, report = fit.outcome, fitted.report
@@ -119,3 +122,32 @@ def publish(
     estimator.best_validation_score_ = (
         outcome.scores[outcome.best_epoch] if outcome.scores else None
     )
+    best = estimator.best_validation_score_
+    known = fit.reference is not None and best is not None
+    estimator._lead = origin, best - fit.reference if known else None
+
+
+def as_of(estimator: Any, epoch: Epoch, X: Any, weight: np.ndarray | None) -> dict[str, Any]:
+    """Fitted attributes that an estimator would have with the parameters that an epoch left.
+
+    They share nothing with the training that goes on.
+    """
+    trainer = epoch.trainer
+    scores = [] if epoch.score is None or epoch.first is None else [epoch.first, epoch.score]
+    outcome = Outcome(
+        terms=[list(epoch.terms)],
+        scores=scores,
+        best_epoch=1,
+        n_skipped=int(trainer.adam.n_skipped.item()),
+        interrupted=False,
+        still_rising=False,
+    )
+    fit = Fit(model=trainer.model, view=trainer.rows.view, outcome=outcome, adam=trainer.adam)
+    copied = copy.copy(estimator)
+    before = vars(copied).copy()
+    beta = copy.deepcopy(trainer.plan.beta)
+    copied._fitted = read_fit(fit, X, weight, beta, trainer.seed, keep=False)
+    publish(copied, copied._fitted, fit, X, weight)
+    copied._fit_density(X, weight)
+    copied.n_iter_ = copied.best_epoch_ = epoch.number
+    return {name: value for name, value in vars(copied).items() if value is not before.get(name)}

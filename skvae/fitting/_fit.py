@@ -43,6 +43,8 @@ class Fit:
         False if held-out rows were to choose the epoch, but there were too few rows for any.
     kept_start : bool
         Whether the model is its PCA start, fitted to all rows, because no epoch was proved better.
+    reference : float or None
+        Held-out value of the start, or of the first of those that were raced.
     """
 
     model: Model
@@ -51,6 +53,7 @@ class Fit:
     adam: Adam
     judged: bool = True
     kept_start: bool = False
+    reference: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +200,7 @@ def fit_model(
     # With too few rows to hold any out, nothing could justify leaving the start.
     judged = held_out is not None or fraction is None
     start_bounds = None if held_out is None else trainer.held_out_bounds()
-    trains = judged or has_left_start
+    trains = (judged or has_left_start) and not plan.watcher.stopped
     outcome = trainer.run(plan.budget if trains else replace(plan.budget, max_iter=0))
     if outcome.interrupted and not (outcome.terms and (outcome.best_epoch or not has_left_start)):
         raise KeyboardInterrupt
@@ -217,7 +220,15 @@ def fit_model(
         adam=trainer.adam,
         judged=judged,
         kept_start=kept_start,
+        reference=first_of(trainer, outcome),
     )
+
+
+def first_of(trainer: Trainer, outcome: Outcome) -> float | None:
+    """Held-out value that gains are measured from, if rows are held out."""
+    if trainer.reference is None and outcome.scores:
+        return outcome.scores[0]
+    return trainer.reference
 
 
 def check_settled(plan: Plan) -> None:
@@ -252,7 +263,8 @@ def start_model(trainer: Trainer, prepared: Prepared, seed: int) -> tuple[Traine
     start, model = trainer.plan.start, trainer.model
     rivals = start.rivals(prepared, model.architecture, trainer.rows.n_samples)
     if rivals and trainer.held_out is not None:
-        return race(trainer, rivals, prepared, build_model, seed)
+        with trainer.plan.watcher.stage("race", len(rivals)):
+            return race(trainer, rivals, prepared, build_model, seed)
     start.write(model, prepared, trainer.rows, seed)
     return trainer, not start.is_principal
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,7 @@ from skvae.corruptions import Corruption
 from skvae.model import Architecture
 from skvae.schedules import Schedule
 from skvae.starts import Start
-from skvae.training import Budget
+from skvae.training import Budget, Watcher
 
 # Training's type; a test of exact equivalences sets float64.
 TRAINING_DTYPE = torch.float32
@@ -43,8 +42,8 @@ class Plan:
         What the networks are before the first step.
     validation_fraction : float or None
         Share of rows that are held out.
-    report : callable
-        Called with epoch, loss and held-out value after each epoch.
+    watcher : Watcher
+        Is told of each epoch, in X's units, and may end the fit.
     corruption : Corruption or None
         Of the encoder's inputs.
     """
@@ -57,7 +56,7 @@ class Plan:
     bfloat16: bool
     start: Start
     validation_fraction: float | None
-    report: Callable[[int, float, float | None], None]
+    watcher: Watcher
     corruption: Corruption | None = None
 
 

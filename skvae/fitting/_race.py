@@ -55,22 +55,30 @@ def race(
     budget = trainer.plan.budget
     budget = replace(budget, max_iter=max(1, round(_RACE_SHARE * budget.max_iter)))
     best, score, moved = trainer, -math.inf, False
+    watcher, reference = trainer.plan.watcher, None
     for k, start in enumerate(starts):
+        if watcher.stopped and math.isfinite(score):
+            break
         rival = trainer
         if k > 0:
             shape = replace(architecture, linear_path=start.linear_path)
             model = build(shape, prepared, device, seed)
             rival = Trainer(model, trainer.rows, trainer.held_out, trainer.plan, seed)
         start.write(rival.model, prepared, trainer.rows, seed)
+        rival.reference = reference
         try:
-            outcome = rival.run(budget)
+            with watcher.stage(f"start {k + 1} of {len(starts)}", budget.max_iter):
+                outcome = rival.run(budget)
         except DivergenceError:
             if k < len(starts) - 1 or math.isfinite(score):
                 continue  # a start that diverges has lost
             raise
         if outcome.interrupted:
             raise KeyboardInterrupt
+        if k == 0:
+            reference = outcome.scores[0]
         if max(outcome.scores) > score:
             best, score = rival, max(outcome.scores)
             moved = not start.is_principal or outcome.best_epoch > 0
+    best.reference = reference
     return best, moved

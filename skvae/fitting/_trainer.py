@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -21,8 +21,10 @@ from skvae.tables import Batch, Rows
 from skvae.training import (
     Adam,
     Budget,
+    Epoch,
     Outcome,
     Replayed,
+    Watcher,
     count_parts,
     limit_threads,
     train,
@@ -48,12 +50,21 @@ class Trainer:
         Batch size, penalty and beta.
     seed : int
         Of the one generator that orders rows and draws noise.
+
+    Attributes
+    ----------
+    reference : float or None
+        Held-out value, in X's units, that gains are measured from; by default the model's own
+        before its first step.
     """
+
+    reference: float | None = None
 
     def __init__(
         self, model: Model, rows: Rows, held_out: Rows | None, plan: Plan, seed: int
     ) -> None:
         self.model, self.rows, self.held_out, self.plan = model, rows, held_out, plan
+        self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
         self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples, model.architecture)
         self.n_steps = -(-rows.n_samples // self.batch_size)
@@ -195,13 +206,7 @@ class Trainer:
 
     def run(self, budget: Budget) -> Outcome:
         """Train, and leave the best epoch's parameters in the model; report in X's units."""
-        held_out_shift = 0.0 if self.held_out is None else self._shift(self.held_out)
-
-        def report(epoch: int, loss: float, score: float | None) -> None:
-            self.plan.report(
-                epoch, loss + self.shift, None if score is None else score - held_out_shift
-            )
-
+        shift = 0.0 if self.held_out is None else self._shift(self.held_out)
         # Parts have threads of their own, so BLAS and torch keep to one.
         parted = isinstance(self.step, PartedStep)
         with limit_threads(0.0) if parted else nullcontext():
@@ -212,11 +217,36 @@ class Trainer:
                 self.adam,
                 budget,
                 self.n_steps,
-                report,
+                _InUnits(self, shift),
             )
-        terms = [
-            [loss + self.shift, log_p - self.shift, *others]
-            for loss, log_p, *others in outcome.terms
-        ]
-        scores = [score - held_out_shift for score in outcome.scores]
-        return replace(outcome, terms=terms, scores=scores)
+        scores = [score - shift for score in outcome.scores]
+        return replace(outcome, terms=[*map(self.in_units, outcome.terms)], scores=scores)
+
+    def in_units(self, terms: Sequence[float]) -> list[float]:
+        """Terms of targets as those of X."""
+        loss, log_p, *others = terms
+        return [loss + self.shift, log_p - self.shift, *others]
+
+
+class _InUnits(Watcher):
+    """Tells the plan's watcher of epochs in X's units, and whose they are."""
+
+    def __init__(self, trainer: Trainer, shift: float) -> None:
+        self.trainer, self.shift, self.told = trainer, shift, trainer.plan.watcher
+
+    def begin(self) -> None:
+        self.told.begin()
+
+    def end(self, epoch: Epoch) -> bool:
+        score, first = epoch.score, self.trainer.reference
+        if first is None and epoch.first is not None:
+            first = epoch.first - self.shift
+        return self.told.end(
+            replace(
+                epoch,
+                terms=self.trainer.in_units(epoch.terms),
+                score=None if score is None else score - self.shift,
+                first=first,
+                trainer=self.trainer,
+            )
+        )

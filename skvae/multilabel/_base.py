@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from skvae._core.arrays import as_numpy
 from skvae._core.checks import check_sizes, shown
 from skvae._core.process import isolated
 from skvae._sklearn.compat import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from skvae._sklearn.estimator import Estimator, check_weight, print_epoch
+from skvae._sklearn.estimator import Estimator, check_weight
 from skvae._sklearn.rows import check_rows, on_arrays
 from skvae.fitting import explain_split
 from skvae.multilabel._fit import Fit, fit_model
@@ -25,6 +24,7 @@ from skvae.multilabel._labels import Labels, Table, check_target, read_label_set
 from skvae.multilabel._model import Architecture
 from skvae.multilabel._plan import FOLDS, Plan, Weights
 from skvae.training import Budget, Outcome
+from skvae.watching import Watch
 
 # Most latents that n_components=None takes: the covariance of a code is estimated from a batch.
 _MOST_COMPONENTS = 128
@@ -61,15 +61,18 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
     # ------------------------------------------------------------------ fit
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        with self._restored_on_failure():
+        # At most two parts: folds, and all rows. Callbacks are torn down by what is set here.
+        watch = Watch(self, ("loss",)).call(self, 2, X, y, sample_weight)
+        with self._restored_on_failure(), watch:
             table = self._read(X, y, sample_weight)
             fit = fit_model(
                 table,
                 self._resolve_architecture(table),
-                self._plan(),
+                self._plan(watch),
                 check_random_state(self.random_state),
             )
             self._publish(fit, table.labels)
+        watch.close(self._what_was_kept(fit, watch))
         self._warn(fit.outcome)
         self._warn_unknown(fit.unknown, getattr(y, "columns", self.classes_))
         self._warn_unjudged(fit, table.n_samples)
@@ -100,7 +103,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             exclusive=table.labels.exclusive,
         )
 
-    def _plan(self) -> Plan:
+    def _plan(self, watch: Watch) -> Plan:
         if self.direct_weight == 0 and (self.correlation_weight == 0 or self.pair_weight == 0):
             raise ValueError(
                 f"direct_weight=0 leaves the paper's objective, which needs both of its terms. Got "
@@ -128,7 +131,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             n_folds=self.n_folds,
             threshold=self.threshold,
             validation_fraction=self.validation_fraction,
-            report=functools.partial(print_epoch, self.verbose),
+            watcher=watch,
         )
 
     def _publish(self, fit: Fit, labels: Labels) -> None:
@@ -152,6 +155,22 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         self.n_skipped_steps_ = outcome.n_skipped
         self.validation_scores_ = outcome.scores or None
         self.best_validation_score_ = max(outcome.scores) if outcome.scores else None
+
+    def _what_was_kept(self, fit: Fit, watch: Watch) -> str:
+        how = "a callback ended it" if watch.stopped else "done"
+        lead = ""
+        if self.best_validation_score_ is not None:
+            lead = f", {self._facts()[0]}"
+        return f"{how} after {len(fit.outcome.terms)} epochs{lead}"
+
+    def _facts(self) -> list[str]:
+        if not hasattr(self, "n_iter_"):
+            return []
+        facts = [f"{self.n_components_} latents", f"trained for {self.n_iter_} epochs"]
+        if self.best_validation_score_ is not None:
+            score = f"{self.best_validation_score_ / 2:.3f}"
+            facts.insert(0, f"F1 {score} on held-out rows, the mean of micro and macro")
+        return facts
 
     def _warn(self, outcome: Outcome) -> None:
         if outcome.interrupted:

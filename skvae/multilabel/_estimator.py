@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from skvae._core.process import isolated
-from skvae._sklearn.compat import Interval, StrOptions, fit_context
+from skvae._sklearn.compat import Interval, StrOptions, fit_context, with_callbacks
 from skvae.multilabel._base import BaseMultilabel
 from skvae.nn import ACTIVATIONS
 
@@ -82,7 +82,8 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         Seeds the split, the first parameters, the order of rows and the dropout. Torch's global
         generator is neither read nor moved.
     verbose : int, default=0
-        Whether to print each epoch's loss and held-out F1.
+        1 shows one line that changes: the epoch, the held-out F1,
+        the time left and, last, what was kept. 2 logs a line an epoch to the logger "skvae".
 
     Attributes
     ----------
@@ -217,6 +218,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     @isolated
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CanonicalCorrelatedAutoencoder:

@@ -125,7 +125,8 @@ def fit_folds(builder: Builder, parts: list[tuple[np.ndarray, np.ndarray]]) -> F
     plan, labels = builder.plan, builder.table.labels
     folds = builder.folds(parts)
     evaluate = folds.evaluate if plan.early_stopping else None
-    outcome = run(folds, folds.state, evaluate, plan.budget, plan)
+    with plan.watcher.stage("folds", plan.budget.max_iter):
+        outcome = run(folds, folds.state, evaluate, plan.budget, plan)
     if outcome.interrupted and (len(parts) > 1 or not outcome.best_epoch):
         raise KeyboardInterrupt  # nothing was learned that could be kept
     tuned = plan.tuned(labels)
@@ -140,8 +141,9 @@ def fit_folds(builder: Builder, parts: list[tuple[np.ndarray, np.ndarray]]) -> F
 
 def fit_whole(builder: Builder, budget: Budget, threshold: Any) -> Fit:
     """Fit a model on all rows, none held out."""
-    trainer = builder.trainer(builder.table)
-    outcome = run(trainer, [trainer.model.flat.values], None, budget, builder.plan)
+    trainer, plan = builder.trainer(builder.table), builder.plan
+    with plan.watcher.stage("all rows", budget.max_iter):
+        outcome = run(trainer, [trainer.model.flat.values], None, budget, plan)
     if outcome.interrupted and not outcome.best_epoch:
         raise KeyboardInterrupt
     return finish(trainer, builder.table.labels, outcome, threshold)
@@ -170,4 +172,4 @@ def run(
     plan: Plan,
 ) -> Outcome:
     """Train, and leave the best epoch's parameters in place."""
-    return train(trainer.epoch, evaluate, state, trainer, budget, trainer.n_steps, plan.report)
+    return train(trainer.epoch, evaluate, state, trainer, budget, trainer.n_steps, plan.watcher)

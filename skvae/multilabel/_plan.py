@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 
 from skvae.fitting import split
 from skvae.multilabel._labels import Labels
-from skvae.training import Budget
+from skvae.training import Budget, Watcher
 
 # n_folds="auto": so many folds up to so many rows. Beyond, one held-out part is large enough.
 FOLDS = 3
@@ -45,7 +44,7 @@ class Plan:
     n_folds: int | str
     threshold: float | str
     validation_fraction: float
-    report: Callable[[int, float, float | None], None]
+    watcher: Watcher
 
     def tuned(self, labels: Labels) -> str | None:
         """Kind of threshold that held-out rows choose; None where it is fixed."""

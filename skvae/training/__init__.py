@@ -9,13 +9,16 @@ from skvae.training._device import (
 )
 from skvae.training._loop import Budget, DivergenceError, Outcome, train
 from skvae.training._replay import Replayed
+from skvae.training._watcher import Epoch, Watcher
 
 __all__ = [
     "Adam",
     "Budget",
     "DivergenceError",
+    "Epoch",
     "Outcome",
     "Replayed",
+    "Watcher",
     "available_devices",
     "count_parts",
     "limit_threads",

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae.training._watcher import Epoch, Watcher
+
 
 class DivergenceError(ValueError):
     """No step of an epoch had a finite gradient."""
@@ -93,7 +95,7 @@ def train(
     adam: Optimizer,
     budget: Budget,
     n_steps: int,
-    report: Callable[[int, float, float | None], None],
+    watcher: Watcher,
 ) -> Outcome:
     """Minimise a step's loss and keep the best epoch.
 
@@ -114,8 +116,8 @@ def train(
         How long and how fast.
     n_steps : int
         Steps in an epoch.
-    report : callable
-        Called with epoch, mean loss and held-out value after each epoch.
+    watcher : Watcher
+        Is told of each epoch, and may end training with it.
 
     Returns
     -------
@@ -130,9 +132,10 @@ def train(
     best = _Kept(0, first, [t.clone() for t in state])
     reference, stale = first, 0
     epochs: list[tuple[list[float], float | None]] = []
-    interrupted = False
+    interrupted, n_epochs = False, budget.n_epochs or budget.max_iter
     try:
-        for epoch in range(1, (budget.n_epochs or budget.max_iter) + 1):
+        for epoch in range(1, n_epochs + 1):
+            watcher.begin()
             terms = _run_epoch(take_epoch, adam, budget, n_steps, epoch)
             score = None if evaluate is None else evaluate()
             # In one piece: after an interrupt an epoch is here with its value, or not at all.
@@ -144,8 +147,16 @@ def train(
                     best = _Kept(epoch, score, [t.clone() for t in state])
                 stale = 0 if best.score > reference + budget.tol else stale + 1
                 reference = best.score if stale == 0 else reference
-            report(epoch, terms[0], score)
-            if stale >= budget.n_iter_no_change:
+            done = Epoch(
+                number=epoch,
+                n_epochs=n_epochs,
+                terms=terms,
+                score=score,
+                first=None if evaluate is None else first,
+                best_epoch=best.epoch,
+                learning_rate=_learning_rate(budget, epoch - 1),
+            )
+            if watcher.end(done) or stale >= budget.n_iter_no_change:
                 break
     except KeyboardInterrupt:
         interrupted = True
@@ -157,8 +168,14 @@ def train(
         best_epoch=best.epoch,
         n_skipped=int(adam.n_skipped.item()),
         interrupted=interrupted,
-        still_rising=evaluate is not None and len(epochs) == budget.max_iter and stale == 0,
+        still_rising=evaluate is not None and 0 < len(epochs) == budget.max_iter and stale == 0,
     )
+
+
+def _learning_rate(budget: Budget, n_done: float) -> float:
+    """Give the rate after so many epochs, a real number."""
+    progress = n_done / budget.max_iter * budget.annealed
+    return budget.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
 class _Kept(NamedTuple):
@@ -177,8 +194,7 @@ def _run_epoch(
     epoch: int,
 ) -> list[float]:
     def rate(k: int) -> float:
-        progress = (epoch - 1 + k / n_steps) / budget.max_iter * budget.annealed
-        return budget.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
+        return _learning_rate(budget, epoch - 1 + k / n_steps)
 
     skipped = adam.n_skipped.clone()
     steps: list[Any] = list(take_epoch(budget.n_before + epoch - 1, rate))

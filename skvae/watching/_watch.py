@@ -1,0 +1,162 @@
+"""Whoever watches a fit: the reader of a line or a log, and callbacks."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+from skvae.training import Epoch, Watcher
+from skvae.watching._line import Line, duration
+from skvae.watching._tasks import Tasks
+
+_LOGGER = logging.getLogger("skvae")
+
+
+class Watch(Watcher):
+    """Tells of a fit's epochs: by a line, to the log, and to callbacks.
+
+    It is a context, which takes the line away, and of which a fit that does not fail is the end.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted.
+    terms : sequence of str
+        Names of the terms of a step.
+
+    Attributes
+    ----------
+    origin : str
+        What the held-out value is compared with.
+    snapshot : callable or None
+        Gives the fitted attributes that the estimator would have after an epoch.
+    """
+
+    def __init__(self, estimator: Any, terms: Sequence[str]) -> None:
+        self.name, self.verbose = type(estimator).__name__, estimator.verbose
+        self.terms = terms
+        self.line = Line()
+        self.stopped = False
+        self.origin = "the start"
+        self.snapshot: Callable[[Epoch], dict[str, Any]] | None = None
+        self.tasks: Tasks | None = None
+        self.rows: dict[str, Any] = {}
+        self.stages: list[str] = []
+        self.began: float | None = None
+
+    def call(self, estimator: Any, n_subtasks: int, X: Any, y: Any, sample_weight: Any) -> Self:
+        """Let the estimator's callbacks watch, if it has any."""
+        if getattr(estimator, "_skl_callbacks", None):
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            self.rows = {"X": X, "y": y, "metadata": metadata}
+            self.tasks = Tasks(estimator, n_subtasks)
+            self.tasks.begin_fit(**self.rows)
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.line.clear()
+        if self.tasks is not None and kind is None:
+            self.tasks.end(1, **self.rows, reconstruction_attributes=dict)
+
+    # ------------------------------------------------------------------ what training tells
+
+    def begin(self) -> None:
+        """Hear that an epoch begins."""
+        if self.began is None:
+            self.began = time.monotonic()
+        if self.tasks is not None:
+            self.tasks.begin("epoch")
+
+    def end(self, epoch: Epoch) -> bool:
+        """Tell of an epoch; say whether a callback asks for the end, if none has before."""
+        if self.verbose == 1:
+            self.line.show(f"{self.name}: {self._place()}{self._describe(epoch)}")
+        elif self.verbose > 1:
+            self._log(f"{self._place()}{self._describe(epoch)}")
+        if self.tasks is None:
+            return False
+        snapshot = None if self.snapshot is None else functools.partial(self.snapshot, epoch)
+        metadata = functools.partial(self._metadata, epoch)
+        return self._stop(self.tasks.end(metadata=metadata, reconstruction_attributes=snapshot))
+
+    def _stop(self, asked: bool) -> bool:
+        """Take note of a wish to stop; it is granted once."""
+        is_first = asked and not self.stopped
+        self.stopped = self.stopped or asked
+        return is_first
+
+    @contextmanager
+    def stage(self, name: str, n_subtasks: int) -> Iterator[None]:
+        """Take what is done inside for a part of the fit, a task of its own."""
+        self.began = None
+        self.stages.append(name)
+        depth = 0
+        if self.tasks is not None:
+            depth = self.tasks.depth + 1
+            self.tasks.begin(name, n_subtasks)
+        try:
+            yield
+        except BaseException:
+            if self.tasks is not None:
+                del self.tasks.contexts[depth - 1 :]
+            raise
+        else:
+            if self.tasks is not None:
+                self._stop(self.tasks.end(depth))
+        finally:
+            self.stages.pop()
+            self.began = None
+
+    # ------------------------------------------------------------------ words
+
+    def close(self, line: str) -> None:
+        """Say in one line what the fit has come to."""
+        if self.verbose == 1:
+            self.line.end(f"{self.name}: {line}.")
+            _LOGGER.info("%s: %s.", self.name, line)
+        elif self.verbose > 1:
+            self._log(f"{line}.")
+        else:
+            _LOGGER.info("%s: %s.", self.name, line)
+
+    def _log(self, line: str) -> None:
+        """Log a line that was asked for; to standard error where nobody has set logging up."""
+        if _LOGGER.hasHandlers():
+            _LOGGER.info("%s: %s", self.name, line)
+        else:
+            print(f"{self.name}: {line}", file=sys.stderr)
+
+    def _place(self) -> str:
+        return "".join(f"{stage}, " for stage in self.stages)
+
+    def _describe(self, epoch: Epoch) -> str:
+        """An epoch in words."""
+        now = time.monotonic()
+        took = (now - (self.began or now)) / epoch.number
+        most = "at most " if epoch.score is not None else ""
+        words = [f"epoch {epoch.number} of {most}{epoch.n_epochs}", f"loss {epoch.terms[0]:.4f}"]
+        if epoch.score is not None:
+            words.append(f"held-out {epoch.score:.4f}")
+            if epoch.first is not None:
+                words.append(f"{epoch.score - epoch.first:+.4f} over {self.origin}")
+        return ", ".join([*words, f"{most}{duration(took * (epoch.n_epochs - epoch.number))} left"])
+
+    def _metadata(self, epoch: Epoch) -> dict[str, Any]:
+        """An epoch as callbacks get it."""
+        return {
+            "epoch": epoch.number,
+            "stage": self.stages[0] if self.stages else "training",
+            **dict(zip(self.terms, epoch.terms, strict=True)),
+            "held_out": epoch.score,
+            "start": epoch.first,
+            "best_epoch": epoch.best_epoch,
+            "learning_rate": epoch.learning_rate,
+        }
