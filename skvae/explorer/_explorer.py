@@ -138,10 +138,7 @@ class LatentExplorer:
         k = Z.shape[1]
         decoded = fitted.inverse(Z)
         scale = _scale(np.concatenate([rows, decoded]))
-        features = np.arange(len(names))
-        if shape is None and len(features) > n_features:
-            change = np.ptp(decoded, axis=0) / scale
-            features = np.sort(np.argsort(-change, kind="stable")[:n_features])
+        features = _shown(np.ptp(decoded, axis=0) / scale, n_features if shape is None else None)
         few = np.linspace(0, len(Z) - 1, min(len(Z), _CHECKED_ROWS)).astype(int)
         moved = list(range(min(k, 2)))
         decoder = pack_decoder(fitted, Z[few], scale, features, moved)
@@ -239,6 +236,13 @@ def _draw_rows(n_samples: int, n: int, seed: int) -> np.ndarray:
     if n_samples <= n:
         return np.arange(n_samples)
     return np.sort(np.random.default_rng(seed).choice(n_samples, n, replace=False))
+
+
+def _shown(change: np.ndarray, n_features: int | None) -> np.ndarray:
+    """Features that change most, in their order; all without a number."""
+    if n_features is None or len(change) <= n_features:
+        return np.arange(len(change))
+    return np.sort(np.argsort(-change, kind="stable")[:n_features])
 
 
 def _scale(rows: np.ndarray) -> np.ndarray:

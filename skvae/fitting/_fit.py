@@ -180,9 +180,7 @@ def fit_model(
         check_settled(plan)
 
     def part(index: np.ndarray) -> tuple[Any, np.ndarray | None]:
-        if held_out is None:
-            return X, weight
-        return pick(X, index), None if weight is None else weight[index]
+        return (X, weight) if held_out is None else part_of(X, weight, index)
 
     prepared = None
     if resumed is not None:
@@ -209,10 +207,7 @@ def fit_model(
     if prepared is not None and not accepted:
         # The start is kept, so that nothing is left to hold rows out for.
         outcome, kept_start = replace(outcome, best_epoch=0), True
-        prepared = prepare(X, weight, parts.likelihood, prepared.n_components)
-        view = prepared.view
-        model.see(view)
-        plan.start.write(model, prepared, trainer.rows, seed)
+        view = refit_start(trainer, X, weight, prepared.n_components, seed)
     return Fit(
         model=model,
         view=view,
@@ -222,6 +217,22 @@ def fit_model(
         kept_start=kept_start,
         reference=first_of(trainer, outcome),
     )
+
+
+def part_of(X: Any, weight: np.ndarray | None, index: np.ndarray) -> tuple[Any, np.ndarray | None]:
+    """Rows at ``index``, where they lie, with their weights."""
+    return pick(X, index), None if weight is None else weight[index]
+
+
+def refit_start(
+    trainer: Trainer, X: Any, weight: np.ndarray | None, n_components: int, seed: int
+) -> View:
+    """Write the start of all rows into the trainer's model, and give its view."""
+    model = trainer.model
+    prepared = prepare(X, weight, model.likelihood, n_components)
+    model.see(prepared.view)
+    trainer.plan.start.write(model, prepared, trainer.rows, seed)
+    return prepared.view
 
 
 def first_of(trainer: Trainer, outcome: Outcome) -> float | None:

@@ -160,8 +160,7 @@ def train(
                 break
     except KeyboardInterrupt:
         interrupted = True
-    for value, tensor in zip(best.state, state, strict=True):
-        tensor.copy_(value)
+    best.restore(state)
     return Outcome(
         terms=[terms for terms, _ in epochs],
         scores=[] if evaluate is None else [first, *(s for _, s in epochs if s is not None)],
@@ -184,6 +183,11 @@ class _Kept(NamedTuple):
     epoch: int
     score: float
     state: list[Tensor]
+
+    def restore(self, state: list[Tensor]) -> None:
+        """Write the tensors back to where they were taken from."""
+        for value, tensor in zip(self.state, state, strict=True):
+            tensor.copy_(value)
 
 
 def _run_epoch(
