@@ -16,7 +16,7 @@ from torch import Tensor
 
 from skvae._core.flat import Pullback, Shape
 from skvae._sklearn.compat import BaseEstimator
-from skvae.tables import ColumnRanges, Moments, View
+from skvae.tables import ColumnRanges, Link, Moments, View
 
 
 class Width(NamedTuple):
@@ -76,8 +76,9 @@ class Likelihood(BaseEstimator, ABC):
     #: Whether X is in [0, 1] and the raw output its logit.
     of_probabilities = False
 
-    #: What the encoder is shown of X: "identity" is the targets, "log1p" suits counts.
-    link = "identity"
+    #: What the encoder is shown of X, of all columns or as a tuple of one per column: "identity" is
+    #: the targets, "log1p" suits counts.
+    link: Link = "identity"
 
     #: Whether ``log_prob_vjp`` is stated, so that the step may be written out.
     is_written = False

@@ -8,11 +8,12 @@ from skvae.tables._blocks import (
     weighted_moments,
 )
 from skvae.tables._rows import Batch, Rows, shuffled
-from skvae.tables._view import View, shown
+from skvae.tables._view import Link, View, shown
 
 __all__ = [
     "Batch",
     "ColumnRanges",
+    "Link",
     "Moments",
     "Rows",
     "View",

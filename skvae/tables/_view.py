@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,30 +14,45 @@ from scipy import sparse
 from skvae.tables._blocks import Derived
 
 # Functions of a cell that the encoder may be shown; zero stays zero, so a sparse X stays sparse.
-LINKS = {"log1p": np.log1p}
+LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "identity": lambda cells: cells,
+    "log1p": np.log1p,
+}
+
+# Of all columns, or one per column.
+Link = str | tuple[str, ...]
 
 
-def shown(X: Any, link: str) -> Any:
+def shown(X: Any, link: Link) -> Any:
     """What the encoder is shown of rows of X: X itself, or a function of each cell.
 
     Parameters
     ----------
     X : ndarray, Picked or CSR matrix of shape (n_samples, n_features)
         The rows. A dense X is not copied: blocks of it are, as they are read.
-    link : {"identity", "log1p"}
-        The function.
+    link : {"identity", "log1p"} or tuple of these
+        The function, of all columns or one per column.
     """
     if link == "identity":
         return X
-    if sparse.issparse(X):
-        return _of_data(X, link)
-    return Derived(X, LINKS[link])
-
-
-def _of_data(X: Any, link: str) -> Any:
+    if not sparse.issparse(X):
+        return Derived(X, functools.partial(linked, link))
     X = X.astype(np.float64)
-    X.data = LINKS[link](X.data)
+    columns = np.broadcast_to(link, X.shape[1])[X.indices]
+    for name in np.unique(columns):
+        X.data[columns == name] = LINKS[name](X.data[columns == name])
     return X
+
+
+def linked(link: Link, block: np.ndarray) -> np.ndarray:
+    """Apply a link, of all columns or one per column, to a dense block of rows."""
+    if isinstance(link, str):
+        return LINKS[link](block)
+    result = np.empty(block.shape)
+    for name in set(link):
+        columns = np.flatnonzero(np.equal(link, name))
+        result[:, columns] = LINKS[name](block[:, columns])
+    return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +67,8 @@ class View:
         Sum of X's variances, with PCA's n - 1.
     shift, scale : ndarray of shape (n_targets,)
         Of the targets, which the likelihood is asked about.
-    link : {"identity", "log1p"}
-        What the encoder is shown: the targets, or this function of X.
+    link : {"identity", "log1p"} or tuple of these
+        What the encoder is shown of all columns, or of each: the target, or this function of X.
     input_shift, input_scale : ndarray of shape (n_inputs,) or None
         Constants of the encoder, which sees ``(input - input_shift) * input_scale``.
     """
@@ -60,7 +77,7 @@ class View:
     total_variance: float
     shift: np.ndarray
     scale: np.ndarray
-    link: str = "identity"
+    link: Link = "identity"
     input_shift: np.ndarray | None = None
     input_scale: np.ndarray | None = None
 
@@ -87,15 +104,21 @@ class View:
     @property
     def input_unit(self) -> np.ndarray:
         """Size of one unit of the inputs, in units of X or of what the link makes of it."""
-        return self.scale if self.link == "identity" else np.ones(self.n_inputs)
+        return np.where(self._is_target, self.scale, 1.0)
+
+    @property
+    def _is_target(self) -> np.ndarray:
+        """Which inputs are targets themselves."""
+        return np.broadcast_to(np.equal(self.link, "identity"), self.n_inputs)
 
     def over(self, factor: float) -> View:
         """Give the same view with units of the targets that are larger by a factor."""
+        of_inputs = np.where(self._is_target, factor, 1.0)
         return replace(
             self,
             scale=self.scale * factor,
-            input_shift=None if self.input_shift is None else self.input_shift / factor,
-            input_scale=None if self.input_scale is None else self.input_scale * factor,
+            input_shift=None if self.input_shift is None else self.input_shift / of_inputs,
+            input_scale=None if self.input_scale is None else self.input_scale * of_inputs,
         )
 
     def targets(self, block: np.ndarray) -> np.ndarray:
@@ -104,7 +127,10 @@ class View:
 
     def inputs(self, block: np.ndarray) -> np.ndarray:
         """Inputs of a dense block of rows, if they are not its targets."""
-        return LINKS[self.link](block)
+        inputs = linked(self.link, block)
+        if self._is_target.any():
+            inputs = np.where(self._is_target, (block - self.shift) / self.scale, inputs)
+        return inputs
 
     def back(self, targets: np.ndarray) -> np.ndarray:
         """Give targets in X's units, in their own type."""
