@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -143,8 +142,7 @@ def log_likelihood(estimator: BaseAutoencoder, X: Any, *, n_draws: int = 5000) -
     return LogLikelihood(*estimator._fitted.read_log_weights(X, n_draws, read).T)
 
 
-@dataclass(frozen=True, kw_only=True)
-class BoundTerms:
+class BoundTerms(NamedTuple):
     """The evidence lower bound in four terms, means over rows in nats.
 
     Attributes

@@ -350,10 +350,10 @@ def test_grid_search_reaches_every_part():
 def machines(widths, seed=0):
     return [
         Machine(
-            normal(above, below, seed=seed + k),
-            normal(below, seed=seed + 10 + k),
-            normal(above, seed=seed + 20 + k),
-            k == len(widths) - 2,
+            weight=normal(above, below, seed=seed + k),
+            visible=normal(below, seed=seed + 10 + k),
+            hidden=normal(above, seed=seed + 20 + k),
+            linear=k == len(widths) - 2,
         )
         for k, (below, above) in enumerate(itertools.pairwise(widths))
     ]
@@ -380,8 +380,12 @@ def test_unrolled_network_is_the_stacks_mean_field_pass(hidden, shift):
 
 def test_contrast_is_zero_where_the_machine_is_the_datas():
     """Units that do not depend on each other are their own equilibrium."""
-    biases = normal(N_FEATURES), normal(3, seed=1)
-    machine = Machine(torch.zeros(3, N_FEATURES, dtype=torch.float64), *biases, False)
+    machine = Machine(
+        weight=torch.zeros(3, N_FEATURES, dtype=torch.float64),
+        visible=normal(N_FEATURES),
+        hidden=normal(3, seed=1),
+        linear=False,
+    )
     generator = torch.Generator().manual_seed(0)
     v = machine.visible.sigmoid().expand(50, -1)
     share = torch.full((50, 1), 0.02, dtype=torch.float64)

@@ -385,7 +385,8 @@ def test_parameters_of_another_length_are_refused(length, use):
 def test_classifier_of_another_length_is_refused(change):
     labels = (X[:, :2] > X[:, :2].mean(0)).astype(int)
     model = CanonicalCorrelatedAutoencoder(max_iter=1, n_folds=1, random_state=0).fit(X, labels)
-    model._parameters = np.resize(model._parameters, len(model._parameters) + change)
+    values = model._fitted.parameters
+    model._fitted = replace(model._fitted, parameters=np.resize(values, len(values) + change))
     for use in (model.predict, model.transform, lambda X: model.encode_labels(labels)):
         with pytest.raises(ValueError, match="fitted parameters have the shape"):
             use(X)

@@ -408,10 +408,10 @@ def test_kept_epoch_is_named_with_its_value_in_one_line(table, max_iter, is_star
     (record,) = (record for record in caplog.records if record.name == "skvae")
     assert record.levelno == logging.INFO
     if is_start:
-        expected = f"kept the start: none of {vae.n_iter_} epochs was proved better"
+        expected = f"after {vae.n_iter_} epochs, 10 of them without a gain; kept PCA"
     else:
-        gain = f"{vae.best_validation_score_ - scores[0]:+.4f} nats"
-        expected = f"kept epoch {vae.best_epoch_} of {vae.n_iter_}, {gain}"
+        gain = f"{vae.best_validation_score_ - scores[0]:+.4f} nats per row over PCA"
+        expected = f"{vae.n_iter_} epochs done; kept epoch {vae.best_epoch_}, {gain}"
     assert expected in record.getMessage()
 
 

@@ -1,6 +1,7 @@
 """Priors, posteriors and regularisers, in any combination that makes sense."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -299,7 +300,16 @@ def aggregate(mean, log_variance, seed=0, prior=None):
     share = torch.full_like(mean[:, 0], 1.0 / len(mean))
     generator = torch.Generator().manual_seed(seed)
     # These read neither the rows nor the networks.
-    return Aggregate(q, prior or standard_normal(), z, share, generator, z, None, None)
+    return Aggregate(
+        q=q,
+        prior=prior or standard_normal(),
+        z=z,
+        weight=share,
+        generator=generator,
+        inputs=z,
+        encode=None,
+        decode=None,
+    )
 
 
 def correlated(n_rows, correlation):
@@ -356,9 +366,10 @@ def test_weight_is_a_repeated_row():
     mean, log_variance = normal(6, N_LATENTS), normal(6, N_LATENTS, seed=1)
     count = torch.tensor([1, 2, 1, 3, 1, 1])
     latents = aggregate(mean, log_variance)
-    weighted = latents._replace(weight=count / count.sum().double())
+    weighted = replace(latents, weight=count / count.sum().double())
     index = torch.repeat_interleave(torch.arange(6), count)
-    repeated = latents._replace(
+    repeated = replace(
+        latents,
         q=Normal(mean[index], log_variance[index]),
         z=latents.z[index],
         weight=torch.full((9,), 1 / 9, dtype=torch.float64),
