@@ -129,7 +129,7 @@ class View:
         """Inputs of a dense block of rows, if they are not its targets."""
         inputs = linked(self.link, block)
         if self._is_target.any():
-            inputs = np.where(self._is_target, (block - self.shift) / self.scale, inputs)
+            inputs = np.where(self._is_target, self.targets(block), inputs)
         return inputs
 
     def back(self, targets: np.ndarray) -> np.ndarray:
