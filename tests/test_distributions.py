@@ -152,7 +152,8 @@ def test_sample_has_the_stated_mean_and_variance(likelihood):
 @likelihoods
 def test_start_gives_the_noise(likelihood):
     params = shared_parameters(likelihood)
-    likelihood.start_noise(params, torch.empty(0, dtype=torch.float64), 0.037)
+    nothing, noise = torch.empty(0, dtype=torch.float64), np.array([0.037])
+    likelihood.start_noise(params, nothing, noise, response=None)
     if params:
         np.testing.assert_allclose(likelihood.variance(normal(4), params), 0.037, rtol=1e-12)
 
@@ -180,8 +181,8 @@ def test_response_is_the_likelihood_at_the_mean(likelihood):
     natural, params = torch.from_numpy(response.natural), shared_parameters(likelihood)
     found = view.back(likelihood.mean(natural, params).numpy())
     np.testing.assert_allclose(found, mean, rtol=1e-10)
-    if response.noise_variance is not None:
-        variance = likelihood.variance(natural, params).numpy() * response.noise_variance
+    if response.noise == "unit":
+        variance = likelihood.variance(natural, params).numpy()
         np.testing.assert_allclose(response.gain**-2, variance, rtol=1e-10)
         np.testing.assert_allclose(response.spread, np.sqrt(variance) * slope, rtol=1e-10)
 

@@ -77,11 +77,11 @@ class LogNormal(CellLikelihood):
         natural = np.log(moments.mean) - 0.5 * log_variance
         # d log(1 + x) / d log x = x / (1 + x): residuals over it are those of log x.
         return Response(
-            natural=natural, spread=expit(natural), gain=np.ones_like(natural), noise_variance=None
+            natural=natural, spread=expit(natural), gain=np.ones_like(natural), noise="shared"
         )
 
-    def start_noise(self, parameters, extra_bias, noise_variance):
-        parameters[0].fill_(soft_bound_inverse(torch.tensor(noise_variance).log()).item())
+    def start_noise(self, parameters, extra_bias, noise_variance, response):
+        parameters[0].copy_(soft_bound_inverse(torch.from_numpy(noise_variance).log()))
 
     def log_prob_of_each(self, raw, target, logs):
         gap = target.log() - raw[0]
@@ -120,16 +120,14 @@ class NegativeBinomial(CellLikelihood):
     def response(self, view, moments, inputs):
         mean = np.maximum(moments.mean, 1e-3)
         ones = np.ones_like(mean)
-        return Response(
-            natural=np.log(mean), spread=mean / (1.0 + mean), gain=ones, noise_variance=None
-        )
+        return Response(natural=np.log(mean), spread=mean / (1.0 + mean), gain=ones, noise="shared")
 
     def recentred(self, natural, variance):
         return natural - 0.5 * variance
 
-    def start_noise(self, parameters, extra_bias, noise_variance):
+    def start_noise(self, parameters, extra_bias, noise_variance, response):
         # Var[log x] is some 1 / r + a: an upper bound of a.
-        parameters[0].fill_(soft_bound_inverse(torch.tensor(noise_variance).log()).item())
+        parameters[0].copy_(soft_bound_inverse(torch.from_numpy(noise_variance).log()))
 
     def log_prob_of_each(self, raw, target, logs):
         size, log_rate = (-logs[0]).exp(), raw[0]
@@ -175,9 +173,9 @@ class PredictedNoise(CellLikelihood):
     def response(self, view, moments, inputs):
         return Gaussian().response(view, moments, inputs)
 
-    def start_noise(self, parameters, extra_bias, noise_variance):
-        log_variance = torch.tensor(noise_variance, dtype=torch.float64).log()
-        extra_bias.fill_(soft_bound_inverse(log_variance).item())
+    def start_noise(self, parameters, extra_bias, noise_variance, response):
+        log_variance = torch.from_numpy(noise_variance).log()
+        extra_bias.copy_(soft_bound_inverse(log_variance).expand_as(extra_bias))
 
     def log_prob_of_each(self, raw, target, logs):
         log_variance = soft_bound(raw[1])
@@ -215,7 +213,7 @@ class Gamma(CellLikelihood):
 
     def response(self, view, moments, inputs):
         natural, ones = np.log(moments.mean), np.ones_like(moments.mean)
-        return Response(natural=natural, spread=expit(natural), gain=ones, noise_variance=None)
+        return Response(natural=natural, spread=expit(natural), gain=ones, noise="shared")
 
     def log_prob_of_each(self, raw, target, logs):
         size = (-logs[0]).exp()

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from scipy.special import xlogy
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
@@ -49,7 +49,6 @@ SILENT = {
     "hidden layers": {"hidden_layer_sizes": (256,)},
     "deep layers": {"hidden_layer_sizes": (32, 16), "activation": "tanh"},
     "user networks": {"encoder": small_net, "decoder": small_net},
-    "noise of each feature": {"likelihood": Gaussian(noise="feature")},
     "validation": {"early_stopping": True},
     "seed": {"random_state": 7},
 }
@@ -109,6 +108,26 @@ def test_start_is_pca(table, n):
 def test_start_is_pca_whatever_stands_beside_the_linear_path(table, n, params):
     train, test = TABLES[table][::2], TABLES[table][1::2]
     assert_is_pca(start(n, **params).fit(train), PCA(n, svd_solver="full").fit(train), test)
+
+
+@pytest.mark.parametrize("units", ["own", "others"])
+@pytest.mark.parametrize(
+    ("table", "n"), [("wine scaled", 2), ("breast cancer scaled", 5), ("iris scaled", 1)]
+)
+def test_start_of_own_noises_is_factor_analysis(table, n, units):
+    """The score of its best solution, but for the shrinkage of its noises, in whatever units."""
+    X = TABLES[table]
+    train, test = X[::2], X[1::2]
+    unit = np.ones(X.shape[1]) if units == "own" else np.logspace(-2, 3, X.shape[1])
+    vae = start(n, likelihood=Gaussian(noise="feature")).fit(train * unit)
+    factors = FactorAnalysis(n, max_iter=20000, tol=1e-4).fit(train)
+    for rows in (train, test):
+        score = vae.score(rows * unit) + np.log(unit).sum()
+        assert score > factors.score(rows) - 0.01 * X.shape[1]
+        assert score > PCA(n).fit(train).score(rows)
+    # What the loadings leave of each variance is noise: the linear model has that covariance.
+    variances = np.diag(vae.get_covariance()) / (train * unit).var(0)
+    np.testing.assert_allclose(variances, 1.0, rtol=0.1)
 
 
 @cases

@@ -50,14 +50,26 @@ class Response:
         What the inputs' residuals are divided by.
     gain : ndarray of shape (location,)
         Change of the location per whitened residual.
-    noise_variance : float or None
-        Variance of a whitened residual if the likelihood fixes it, None if PCA estimates it.
+    noise : {"unit", "shared", "feature"} or ndarray of int of shape (n_inputs,)
+        Variance of the residuals' noise: 1, as the likelihood fixes it; one number that PCA
+        estimates; or one for each column, by factor analysis. An array says it by column: columns
+        of the same number share one, and -1 stands for 1.
     """
 
     natural: np.ndarray
     spread: np.ndarray
     gain: np.ndarray
-    noise_variance: float | None
+    noise: str | np.ndarray
+
+    @property
+    def noise_groups(self) -> np.ndarray:
+        """Which columns share a noise, by number; -1 where it is 1."""
+        n = len(self.spread)
+        if not isinstance(self.noise, str):
+            return self.noise
+        return {"unit": np.full(n, -1), "shared": np.zeros(n, int), "feature": np.arange(n)}[
+            self.noise
+        ]
 
 
 class Likelihood(BaseEstimator, ABC):
@@ -117,12 +129,17 @@ class Likelihood(BaseEstimator, ABC):
         return natural
 
     def start_noise(
-        self, parameters: Sequence[Tensor], extra_bias: Tensor, noise_variance: float
+        self,
+        parameters: Sequence[Tensor],
+        extra_bias: Tensor,
+        noise_variance: np.ndarray,
+        response: Response,
     ) -> None:
-        """Set the noise to this variance, in the view's units.
+        """Set the noise of the whitened residuals to this variance.
 
         Either the shared parameters hold it, or the decoder's bias of the ``extra`` columns, of
-        shape (extra,).
+        shape (extra,). The variance has the shape (1,) if the response's noise is shared, and
+        (n_inputs,) otherwise.
         """
 
     def constant(self, target: Tensor) -> Tensor | None:

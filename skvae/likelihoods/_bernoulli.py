@@ -60,7 +60,7 @@ class Bernoulli(Likelihood):
         p = moments.mean.clip(_MEAN_MARGIN, 1.0 - _MEAN_MARGIN)
         root = np.sqrt(p * (1.0 - p))
         return Response(
-            natural=np.log(p) - np.log1p(-p), spread=root, gain=1.0 / root, noise_variance=1.0
+            natural=np.log(p) - np.log1p(-p), spread=root, gain=1.0 / root, noise="unit"
         )
 
     def log_prob(

@@ -56,23 +56,25 @@ class Gaussian(Likelihood):
         return [(1,) if self.noise == "shared" else (n_features,)]
 
     def view(self, moments: Moments, inputs: Moments) -> View:
-        """Centred X over one scalar, its root mean variance; the encoder sees unit variances."""
-        return centred_view(moments)
+        """Centred X over its root mean variance, or over each column's own if the noise is so."""
+        return centred_view(moments) if self.noise == "shared" else standardised_view(moments)
 
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
-        """Give the mean itself, with residuals as they are: PCA."""
+        """Give the mean itself, with residuals as they are: PCA, or factor analysis."""
         ones = np.ones_like(moments.mean)
         natural = (moments.mean - view.shift) / view.scale
-        return Response(natural=natural, spread=ones, gain=ones, noise_variance=None)
+        return Response(natural=natural, spread=ones, gain=ones, noise=self.noise)
 
     def start_noise(
-        self, parameters: Sequence[Tensor], extra_bias: Tensor, noise_variance: float
+        self,
+        parameters: Sequence[Tensor],
+        extra_bias: Tensor,
+        noise_variance: np.ndarray,
+        response: Response,
     ) -> None:
-        """Set every log-variance to that of ``noise_variance``."""
-        (raw_noise,) = parameters
-        log_variance = torch.tensor(noise_variance, dtype=torch.float64).log()
+        """Set the log-variances to that of ``noise_variance``."""
         with torch.no_grad():
-            raw_noise.fill_(soft_bound_inverse(log_variance).item())
+            parameters[0].copy_(soft_bound_inverse(torch.from_numpy(noise_variance).log()))
 
     def log_prob(
         self, raw: Tensor, target: Tensor, observed: Tensor | None, parameters: Sequence[Tensor]
@@ -139,6 +141,18 @@ class Gaussian(Likelihood):
         log_variance, _ = soft_bound_vjp(parameters[0])
         noise = rng.standard_normal(raw.shape).astype(raw.dtype)
         return raw + noise * np.exp(0.5 * log_variance)
+
+
+def standardised_view(moments: Moments) -> View:
+    """Centred X over each column's standard deviation, so that no unit matters."""
+    std = np.sqrt(moments.variance)
+    return View(
+        mean=moments.mean,
+        total_variance=moments.total_variance,
+        shift=moments.mean,
+        scale=np.where(std > 0, std, 1.0),
+        input_scale=np.where(std > 0, 1.0, 0.0),
+    )
 
 
 def centred_view(moments: Moments) -> View:

@@ -67,7 +67,7 @@ class Poisson(CellLikelihood):
             natural=np.log(mean),
             spread=np.sqrt(mean) / (1.0 + mean),
             gain=1.0 / np.sqrt(mean),
-            noise_variance=1.0,
+            noise="unit",
         )
 
     def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:

@@ -70,15 +70,19 @@ class StudentT(CellLikelihood):
         """Give the mean itself, with residuals as they are: PCA."""
         ones = np.ones_like(moments.mean)
         natural = (moments.mean - view.shift) / view.scale
-        return Response(natural=natural, spread=ones, gain=ones, noise_variance=None)
+        return Response(natural=natural, spread=ones, gain=ones, noise="shared")
 
     def start_noise(
-        self, parameters: Sequence[Tensor], extra_bias: Tensor, noise_variance: float
+        self,
+        parameters: Sequence[Tensor],
+        extra_bias: Tensor,
+        noise_variance: np.ndarray,
+        response: Response,
     ) -> None:
         """Set s^2 to the variance times (v - 2) / v, so that the t has that variance."""
-        square = torch.tensor(noise_variance * (self.df - 2.0) / self.df, dtype=torch.float64)
+        square = torch.from_numpy(noise_variance * (self.df - 2.0) / self.df)
         with torch.no_grad():
-            parameters[0].fill_(soft_bound_inverse(square.log()).item())
+            parameters[0].copy_(soft_bound_inverse(square.log()))
 
     @property
     def _normaliser(self) -> float:

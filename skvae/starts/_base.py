@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 
 from skvae._sklearn.compat import BaseEstimator
+from skvae.likelihoods import Response
 from skvae.model import Architecture, Model
 from skvae.starts._prepared import Prepared
 from skvae.tables import Rows
@@ -64,10 +66,8 @@ def start_components(
         decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
 
 
-def start_noise(model: Model, noise_variance: float) -> None:
+def start_noise(model: Model, noise_variance: np.ndarray, response: Response) -> None:
     """Give the likelihood its first noise, in shared parameters or in the decoder's bias."""
-    n_location = model.width.location
+    extra_bias = model.decoder.output_bias[model.width.location :]
     with torch.no_grad():
-        model.likelihood.start_noise(
-            model.shared.params, model.decoder.output_bias[n_location:], noise_variance
-        )
+        model.likelihood.start_noise(model.shared.params, extra_bias, noise_variance, response)

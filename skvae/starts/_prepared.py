@@ -16,16 +16,20 @@ from typing import Any
 import numpy as np
 
 from skvae.likelihoods import Likelihood, Response
-from skvae.starts._spectrum import Spectrum, principal_spectrum, resolve_n_components
+from skvae.starts._factors import Residuals, noise_by_column
+from skvae.starts._spectrum import Spectrum, principal_spectrum, resolve_n_components, signed
 from skvae.tables import View, shown, weighted_moments
 
 # Least noise relative to the mean variance: below it float32 residuals are rounding.
 NOISE_FLOOR = 1e-12
 
+# A latent is started if its variance is above the noise by more than this share.
+_RAISED = 1e-6
+
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Probabilistic PCA of whitened residuals, ready to be written into a model.
+    """Probabilistic PCA of whitened residuals over a unit, ready to be written into a model.
 
     Attributes
     ----------
@@ -35,11 +39,17 @@ class Principal:
         Their variances, above the noise.
     noise_variance : float
         Noise s2, in units of the residuals.
+    unit : ndarray of shape (n_inputs,) or None
+        What the residuals are divided by, so that s2 is the noise of each; None for 1.
+    noise : ndarray of shape (1,) or (n_inputs,)
+        Noise variance of the residuals themselves: what the likelihood starts from.
     """
 
     vectors: np.ndarray
     eigenvalues: np.ndarray
     noise_variance: float
+    noise: np.ndarray
+    unit: np.ndarray | None = None
 
 
 def probabilistic_pca(
@@ -68,12 +78,17 @@ def probabilistic_pca(
         if n_components >= rank:
             noise_variance *= 0.5
         noise_variance = max(noise_variance, NOISE_FLOOR)
-    n_started = int((values[:n_started] > noise_variance * (1.0 + 1e-6)).sum())
+    n_started = int((values[:n_started] > noise_variance * (1.0 + _RAISED)).sum())
     return Principal(
         vectors=spectrum.vectors[:, :n_started],
         eigenvalues=values[:n_started],
         noise_variance=noise_variance,
+        noise=np.array([noise_variance]),
     )
+
+
+def _is(response: Response, noise: str) -> bool:
+    return isinstance(response.noise, str) and response.noise == noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +103,8 @@ class Prepared:
         Of the intercept-only model.
     spectrum : Spectrum
         Of the whitened residuals.
+    residuals : Residuals
+        What the spectrum is of.
     n_components : int
         Number of latents.
     needs_double : bool
@@ -97,13 +114,44 @@ class Prepared:
     view: View
     response: Response
     spectrum: Spectrum
+    residuals: Residuals
     n_components: int
     needs_double: bool
 
     def principal(self, n_started: int | None = None) -> Principal:
         """Solve for the leading ``n_started`` latents, by default for all."""
         n_started = self.n_components if n_started is None else n_started
-        return probabilistic_pca(self.spectrum, n_started, self.response.noise_variance)
+        if _is(self.response, "shared"):
+            return probabilistic_pca(self.spectrum, n_started, None)
+        if _is(self.response, "unit"):
+            principal = probabilistic_pca(self.spectrum, n_started, 1.0)
+            return replace(principal, noise=np.ones(len(self.response.spread)))
+        n_started = min(n_started, self.spectrum.rank)
+        noise = noise_by_column(self.residuals, self.response.noise_groups, n_started)
+        unit = np.sqrt(noise)
+        values, vectors = self.residuals.eigenpairs(unit, n_started)
+        n_counted = int((values > 1.0 + _RAISED).sum())
+        return Principal(
+            vectors=signed(vectors[:, :n_counted]),
+            eigenvalues=values[:n_counted],
+            noise_variance=1.0,
+            noise=noise,
+            unit=unit,
+        )
+
+    def points(self, n_started: int | None = None) -> Principal:
+        """PCA of the residuals for a posterior that is a point, with the error that is left."""
+        n_started = self.n_components if n_started is None else n_started
+        principal = probabilistic_pca(self.spectrum, n_started, None)
+        m, n_inputs = len(principal.eigenvalues), len(self.response.spread)
+        if _is(self.response, "shared"):
+            # What is discarded, over all features: the mean squared error of PCA's points.
+            n_left = max(self.spectrum.n_directions - m, 1) / n_inputs
+            noise = np.array([principal.noise_variance * n_left])
+        else:
+            explained = np.square(principal.vectors) @ principal.eigenvalues
+            noise = self.residuals.variance - explained
+        return replace(principal, noise=noise.clip(min=NOISE_FLOOR))
 
 
 def prepare(
@@ -134,21 +182,24 @@ def prepare(
     response = likelihood.response(view, moments, of_inputs)
     wanted = int(n_components) if isinstance(n_components, numbers.Integral) else None
     factor = 1.0 / (view.input_unit * response.spread)
-    spectrum = principal_spectrum(inputs, weight, of_inputs, of_inputs.mean, factor, wanted)
+    residuals = Residuals(X=inputs, weight=weight, moments=of_inputs, factor=factor)
+    spectrum = principal_spectrum(inputs, weight, of_inputs, factor, wanted)
     k = resolve_n_components(n_components, spectrum)
     needs_double = False
-    if response.noise_variance is None and spectrum.total_variance > 0.0:
+    if _is(response, "shared") and spectrum.total_variance > 0.0:
         needs_double = probabilistic_pca(spectrum, k, None).noise_variance <= NOISE_FLOOR
     if needs_double:
         # Units half way between the largest features and the noise keep both within bounds.
         noise = spectrum.discarded(k) / max(spectrum.n_directions - k, 1)
         unit = max(noise, NOISE_FLOOR**2) ** 0.25
         view, spectrum = view.over(unit), spectrum.over(unit)
+        residuals = replace(residuals, factor=factor / unit)
         response = likelihood.response(view, moments, of_inputs)
     return Prepared(
         view=view,
         response=response,
         spectrum=spectrum,
+        residuals=residuals,
         n_components=k,
         needs_double=needs_double,
     )

@@ -7,7 +7,7 @@ import torch
 
 from skvae.model import Architecture, Model
 from skvae.starts._base import Start, start_components, start_noise
-from skvae.starts._prepared import NOISE_FLOOR, Prepared
+from skvae.starts._prepared import Prepared
 from skvae.starts._random import Random
 from skvae.tables import Rows
 
@@ -50,22 +50,20 @@ class PrincipalComponents(Start):
         """Write the solution into the linear paths."""
         generator = torch.Generator().manual_seed(seed)
         start_components(model, prepared, rows, generator, silent=True)
-        response, start = prepared.response, prepared.principal(self.n_started)
-        m, noise = len(start.eigenvalues), start.noise_variance
-        if model.posterior.has_density:
-            start_noise(model, noise)
-        else:
-            # What is discarded, over all features: the mean squared error of PCA's points. And
-            # these are PCA's own, where a posterior's means are shrunk by its noise.
-            n_left = max(prepared.spectrum.n_directions - m, 1) / len(response.natural)
-            start_noise(model, max(noise * n_left, NOISE_FLOOR))
-            noise = 0.0
-        signal = np.sqrt(start.eigenvalues - noise)
+        response = prepared.response
+        solve = prepared.principal if model.posterior.has_density else prepared.points
+        start = solve(self.n_started)
+        start_noise(model, start.noise, response)
+        # The means of points are PCA's own; a posterior's are shrunk by its noise.
+        noise = start.noise_variance if model.posterior.has_density else 0.0
+        m, signal = len(start.eigenvalues), np.sqrt(start.eigenvalues - noise)
         slopes = (start.vectors * signal / start.eigenvalues).T / response.spread
+        weights = start.vectors * signal * response.gain[:, None]
+        if start.unit is not None:
+            slopes, weights = slopes / start.unit, weights * start.unit[:, None]
         scale = prepared.view.input_scale
         if scale is not None:  # a constant feature, of scale 0, has no part in any axis
             slopes = np.divide(slopes, scale, out=np.zeros_like(slopes), where=scale > 0)
-        weights = start.vectors * signal * response.gain[:, None]
         natural = model.likelihood.recentred(response.natural, np.square(weights).sum(1))
         log_variance = torch.zeros(model.n_components, dtype=torch.float64)
         log_variance[:m] = torch.from_numpy(np.log(start.noise_variance / start.eigenvalues))

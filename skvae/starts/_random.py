@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from skvae.model import Model
@@ -19,4 +20,6 @@ class Random(Start):
         """Draw the networks."""
         generator = torch.Generator().manual_seed(seed)
         start_components(model, prepared, rows, generator, silent=False)
-        start_noise(model, 1.0)
+        response = prepared.response
+        n_noises = 1 if response.noise == "shared" else len(response.spread)
+        start_noise(model, np.ones(n_noises), response)

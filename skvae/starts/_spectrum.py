@@ -16,7 +16,7 @@ from skvae._sklearn.compat import infer_dimension
 from skvae.tables import Moments, blocks
 
 # Above this many features the covariance is not formed, unless all of its spectrum is asked for.
-_DENSE_FEATURES = 1000
+DENSE_FEATURES = 1000
 
 # Ratio of the features' spreads above which small eigenvalues need an accuracy of their own.
 _GRADED = 1e5
@@ -78,11 +78,10 @@ def principal_spectrum(
     X: Any,
     weight: np.ndarray | None,
     moments: Moments,
-    shift: np.ndarray,
     factor: np.ndarray,
     n_components: int | None,
 ) -> Spectrum:
-    """Find the leading principal axes of ``(X - shift) * factor``.
+    """Find the leading principal axes of ``(X - mean) * factor``.
 
     Parameters
     ----------
@@ -92,7 +91,7 @@ def principal_spectrum(
         Row weights; integers count as repeated rows.
     moments : Moments
         Of X under these weights.
-    shift, factor : ndarray of shape (n_features,)
+    factor : ndarray of shape (n_features,)
         What whitens the residuals.
     n_components : int or None
         Number of eigenpairs, or None for all.
@@ -102,19 +101,17 @@ def principal_spectrum(
     spectrum : Spectrum
     """
     n_samples, n_features = X.shape
-    # For relative weights the divisor is that of equal weights; at the border both are the same.
-    count = moments.count
-    divisor = moments.total_weight * (count - 1.0) / count
+    count, shift, divisor = moments.count, moments.mean, divisor_of(moments)
     n_directions = min(round(count), n_features)
-    root_weight = np.ones(n_samples) if weight is None else np.sqrt(weight)
+    root_weight = root_of(weight, n_samples)
     total = float((moments.variance * factor**2).sum() * moments.total_weight / divisor)
     n_wanted = None if n_components is None else min(n_components, n_directions)
     is_graded = False
     if total == 0.0:
         values, vectors = np.zeros(0), np.zeros((n_features, 0))
-    elif n_features <= _DENSE_FEATURES or (n_wanted is None and n_features <= n_samples):
+    elif n_features <= DENSE_FEATURES or (n_wanted is None and n_features <= n_samples):
         values, vectors, is_graded = _by_covariance(X, root_weight, shift, factor)
-    elif not sparse.issparse(X) and (n_wanted is None or n_samples <= _DENSE_FEATURES):
+    elif not sparse.issparse(X) and (n_wanted is None or n_samples <= DENSE_FEATURES):
         values, vectors = _by_gram(X, root_weight, shift, factor)
     else:
         n_wanted = min(n_wanted or n_directions, min(X.shape) - 1)
@@ -123,10 +120,7 @@ def principal_spectrum(
     rounding = 0.0 if is_graded else max(X.shape) * np.finfo(np.float64).eps
     is_counted = values > rounding * max(values.max(initial=0.0), 1e-300)
     order = np.argsort(-values[is_counted], kind="stable")[:n_wanted]
-    vectors = vectors[:, is_counted][:, order]
-    if len(order):
-        # svd_flip works in place: the second argument must not be a view of the first.
-        vectors = svd_flip(vectors, vectors.T.copy(), u_based_decision=True)[0]
+    vectors = signed(vectors[:, is_counted][:, order])
     # Lanczos leaves other eigenvalues unseen: if all seen count, the rank is what the shape allows.
     rank = int(is_counted.sum())
     if len(values) < n_directions and is_counted.all():
@@ -143,6 +137,39 @@ def principal_spectrum(
     )
 
 
+def signed(vectors: np.ndarray) -> np.ndarray:
+    """Give eigenvectors the signs of ``sklearn.utils.extmath.svd_flip``."""
+    if vectors.shape[1] == 0:
+        return vectors
+    # It works in place: the second argument must not be a view of the first.
+    return svd_flip(vectors, vectors.T.copy(), u_based_decision=True)[0]
+
+
+def root_of(weight: np.ndarray | None, n_samples: int) -> np.ndarray:
+    """Roots of the row weights."""
+    return np.ones(n_samples) if weight is None else np.sqrt(weight)
+
+
+def divisor_of(moments: Moments) -> float:
+    """What a scatter is divided by for PCA's covariance.
+
+    For relative weights it is that of equal weights; at the border both are the same.
+    """
+    return moments.total_weight * (moments.count - 1.0) / moments.count
+
+
+def covariance(
+    X: Any, weight: np.ndarray | None, moments: Moments, factor: np.ndarray
+) -> np.ndarray:
+    """Covariance of ``(X - mean) * factor``, as PCA counts it."""
+    root = root_of(weight, X.shape[0])
+    return _scatter(X, root, moments.mean, factor) / divisor_of(moments)
+
+
+def _scatter(X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    return sum(r.T @ r for _, r in _whitened(X, root_weight, shift, factor))
+
+
 def _whitened(X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray) -> Any:
     for rows, block in blocks(X):
         yield rows, (block - shift) * factor * root_weight[rows, None]
@@ -152,7 +179,7 @@ def _by_covariance(
     X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Eigenpairs, and whether the small ones are as accurate as the large ones."""
-    scatter = sum(r.T @ r for _, r in _whitened(X, root_weight, shift, factor))
+    scatter = _scatter(X, root_weight, shift, factor)
     pairs = _graded_eigenpairs(scatter)
     return (*eigh(scatter), False) if pairs is None else (*pairs, True)
 

@@ -98,7 +98,7 @@ def make_case(likelihood: Likelihood, X: Any, n_draws: int = 2) -> Case:
     width = likelihood.width(view.n_targets)
     parameters = [torch.zeros(s, dtype=torch.float64) for s in _shapes(likelihood, view.n_targets)]
     bias = torch.zeros(width.extra, dtype=torch.float64)
-    likelihood.start_noise(parameters, bias, prepared.principal().noise_variance)
+    likelihood.start_noise(parameters, bias, prepared.principal().noise, response)
     # Off the start, so that shared parameters and cells differ from each other.
     for parameter in parameters:
         parameter += 0.1 * torch.from_numpy(rng.standard_normal(tuple(parameter.shape)))
