@@ -194,10 +194,10 @@ class Rows:
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
         if self.arrays is not None:
-            rows = index.numpy()
-            target, inputs = self._both(
-                lambda array: torch.from_numpy(array.take(rows, 0)), self.arrays
-            )
+            rows, (targets, seen) = index.numpy(), self.arrays
+            target = inputs = torch.from_numpy(targets.take(rows, 0))
+            if seen is not targets:
+                inputs = torch.from_numpy(seen.take(rows, 0))
         elif self.resident is not None:
             there = index.to(self.device)
             target, inputs = self._both(lambda tensor: tensor.index_select(0, there), self.resident)
