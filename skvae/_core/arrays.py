@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
+
+
+@functools.cache
+def numpy_type(dtype: torch.dtype) -> np.dtype:
+    """Give torch's type as NumPy's."""
+    return torch.empty(0, dtype=dtype).numpy().dtype
 
 
 def as_tensor(array: np.ndarray, dtype: torch.dtype | None = None) -> Tensor:

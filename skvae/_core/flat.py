@@ -45,7 +45,7 @@ class Block(Protocol):
 
 def shared_arrays(tensors: Iterable[Tensor]) -> list[Any]:
     """Arrays in the memory of ``tensors``; None for each on a device, where none is used."""
-    return [t.detach().numpy() if t.device.type == "cpu" else None for t in tensors]
+    return [(t.detach() if t.requires_grad else t).numpy() if t.is_cpu else None for t in tensors]
 
 
 class FlatParameters:
@@ -98,11 +98,16 @@ class FlatParameters:
         self.grads = torch.zeros_like(self.values) if trained else self.values.new_zeros(0)
         self.views: list[Tensor] = []
         self.grad_views: list[Tensor] = []
+        array = None if trained else shared_arrays([self.values])[0]
         start = 0
         for shape, size, step in zip(shapes, sizes, steps, strict=True):
-            view = self.values[start : start + size].view(shape).detach()
+            part = slice(start, start + size)
+            if array is None:
+                view = self.values[part].view(shape).detach()
+            else:  # one call of torch in place of three
+                view = torch.from_numpy(array[part].reshape(shape))
             if trained:
-                grad = self.grads[start : start + size].view(shape)
+                grad = self.grads[part].view(shape)
                 view.requires_grad_().grad = grad
                 self.grad_views.append(grad)
             self.views.append(view)

@@ -251,28 +251,33 @@ def isolated(function: Function) -> Function:
         In place of the RuntimeError that torch raises if it gets no memory.
     """
 
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise MemoryError(_memory_message(error)) from error
+        except BaseException:
+            _clear_up()
+            raise
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        contexts = _disturbances()
+        if not contexts:
+            return guarded(*args, **kwargs)
         with ExitStack() as stack:
-            for context in _disturbances():
+            for context in contexts:
                 stack.enter_context(context)
-            errors = np.geterr()
-            try:
-                return function(*args, **kwargs)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise MemoryError(_memory_message(error)) from error
-            except BaseException:
-                _clear_up(errors)
-                raise
+            return guarded(*args, **kwargs)
 
     return call  # type: ignore[return-value]
 
 
-def _clear_up(errors: Any) -> None:
+def _clear_up() -> None:
     """Restore what an interrupt in the exit of an inner context may have left."""
-    np.seterr(**errors)
+    np.seterr(**_ERRORS)  # type: ignore[arg-type]
     torch.set_grad_enabled(True)
     if _of_thread.lent:
         torch.set_rng_state(_of_thread.lent[0])

@@ -7,11 +7,11 @@ arrays, too, and do not ask one library's arrays for another's types.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
-from sklearn import config_context
+from sklearn import config_context, get_config
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
@@ -23,7 +23,8 @@ _FLOATS = [np.float64, np.float32]
 
 def on_arrays() -> AbstractContextManager[None]:
     """Have scikit-learn treat arrays as NumPy's inside the context, whatever its settings."""
-    return config_context(array_api_dispatch=False)
+    dispatched = get_config()["array_api_dispatch"]
+    return config_context(array_api_dispatch=False) if dispatched else nullcontext()
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:

@@ -18,7 +18,7 @@ from skvae.likelihoods import Likelihood
 from skvae.model import Architecture, Layout, Model
 from skvae.objectives import Draws
 from skvae.schedules import Schedule
-from skvae.tables import Batch, ColumnRanges, Rows, View
+from skvae.tables import Batch, ColumnRanges, View, convert
 
 # Cells that a block of rows may fill: enough for BLAS, bounded in memory.
 BLOCK_CELLS = 2**22
@@ -142,7 +142,7 @@ class Fitted(Trained):
     def batch(self, model: Model, block: Any) -> Batch:
         """Rows of X as training sees them."""
         values = model.flat.values
-        return Rows(block, None, self.view, values.dtype, values.device).part(slice(None))
+        return convert(block, self.view, values.dtype, values.device)
 
     @torch.no_grad()
     def read_encoded(self, X: Any, read: Callable[[Model, Tensor], Tensor]) -> np.ndarray:

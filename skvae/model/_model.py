@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skvae._core.arrays import as_tensor
 from skvae._core.flat import Block, Shape, bind, shared_arrays
 from skvae._core.math import log_mean_exp
 from skvae.likelihoods import log_constant
@@ -154,7 +155,7 @@ class Model:
         """Give the encoder the constants of its inputs."""
         like = self.flat.values
         for name, value in (("shift", view.input_shift), ("scale", view.input_scale)):
-            setattr(self.encoder, name, None if value is None else torch.tensor(value).to(like))
+            setattr(self.encoder, name, None if value is None else as_tensor(value).to(like))
 
     @property
     def networks(self) -> tuple[Network, Network]:

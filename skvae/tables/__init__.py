@@ -7,7 +7,7 @@ from skvae.tables._blocks import (
     pick,
     weighted_moments,
 )
-from skvae.tables._rows import Batch, Rows, shuffled
+from skvae.tables._rows import Batch, Rows, convert, shuffled
 from skvae.tables._view import Link, View, shown
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Rows",
     "View",
     "blocks",
+    "convert",
     "pick",
     "shown",
     "shuffled",

@@ -69,7 +69,6 @@ class Adam:
             "typical_norm": self.typical_norm,
         }
 
-    @torch.no_grad()
     def step(self, learning_rate: Tensor | float) -> None:
         """Update the parameters with the gradient in the flat buffer."""
         if self.flat.grads.device.type == "cpu":
