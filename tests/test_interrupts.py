@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skvae
 from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder
+from skvae.objectives import ImportanceWeighted
 from skvae.priors import VampPrior
 
 X, LABELS = walking.X, walking.LABELS
@@ -214,7 +215,7 @@ JOBS = {
     ),
     "vamp": (
         VariationalAutoencoder,
-        {"prior": VampPrior(8), "objective": "importance_weighted", "regularizer": "dip"},
+        {"prior": VampPrior(8), "objective": ImportanceWeighted(50), "regularizer": "dip"},
         "fit",
     ),
     "stream": (VariationalAutoencoder, {}, "partial_fit"),
