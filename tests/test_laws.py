@@ -244,16 +244,18 @@ def make_batch(likelihood=LIKELIHOODS["gaussian shared"], weighted=False, masked
     )
 
 
-# Row weights, masked cells, beta, draws. Other tests take beta = 1 and no penalty.
-STEP_SETTINGS = list(itertools.product([False, True], [False, True], [0.0, 2.5], [1, 3]))
+# Row weights, masked cells, beta, alpha / n, draws.
+STEP_SETTINGS = list(
+    itertools.product([False, True], [False, True], [0.0, 1.0, 2.5], [0.0, 0.3], [1, 3])
+)
 
 
 @networks
 @likelihoods
 def test_written_step_is_composed_step(activation, likelihood, hidden):
     model = make_model(likelihood, hidden, activation)
-    for weighted, masked, beta, draws in STEP_SETTINGS:
-        assert_steps_agree(model, make_batch(likelihood, weighted, masked), beta, 0.3, draws)
+    for weighted, masked, beta, penalty, draws in STEP_SETTINGS:
+        assert_steps_agree(model, make_batch(likelihood, weighted, masked), beta, penalty, draws)
 
 
 def assert_steps_agree(model, batch, beta=1.0, penalty=0.0, draws=1):
