@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from skvae import VariationalAutoencoder
+from skvae import Autoencoder, VariationalAutoencoder
 from skvae.fitting._fit import gained
 from skvae.fitting._trainer import Trainer
 from skvae.likelihoods import Gaussian
@@ -128,6 +128,17 @@ def test_start_of_own_noises_is_factor_analysis(table, n, units):
     # What the loadings leave of each variance is noise: the linear model has that covariance.
     variances = np.diag(vae.get_covariance()) / (train * unit).var(0)
     np.testing.assert_allclose(variances, 1.0, rtol=0.1)
+
+
+def test_points_start_as_many_latents_as_the_bound_does():
+    """Where the likelihood fixes the noise, an axis below it is none for a point either."""
+    X = (TABLES["digits"] > 0.5).astype(float)
+    params = {"likelihood": "bernoulli", "max_iter": 0, "hidden_layer_sizes": ()}
+    models = [cls(60, **params).fit(X) for cls in (Autoencoder, VariationalAutoencoder)]
+    points, bound = (model._fitted.model(torch.float64).decoder.linear for model in models)
+    n_started = int(bound.any(0).sum())
+    assert 0 < n_started < 60
+    assert int(points.any(0).sum()) == n_started
 
 
 @cases

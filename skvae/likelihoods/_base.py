@@ -50,26 +50,15 @@ class Response:
         What the inputs' residuals are divided by.
     gain : ndarray of shape (location,)
         Change of the location per whitened residual.
-    noise : {"unit", "shared", "feature"} or ndarray of int of shape (n_inputs,)
+    noise : {"unit", "shared", "feature"}
         Variance of the residuals' noise: 1, as the likelihood fixes it; one number that PCA
-        estimates; or one for each column, by factor analysis. An array says it by column: columns
-        of the same number share one, and -1 stands for 1.
+        estimates; or one for each column, by factor analysis.
     """
 
     natural: np.ndarray
     spread: np.ndarray
     gain: np.ndarray
-    noise: str | np.ndarray
-
-    @property
-    def noise_groups(self) -> np.ndarray:
-        """Which columns share a noise, by number; -1 where it is 1."""
-        n = len(self.spread)
-        if not isinstance(self.noise, str):
-            return self.noise
-        return {"unit": np.full(n, -1), "shared": np.zeros(n, int), "feature": np.arange(n)}[
-            self.noise
-        ]
+    noise: str
 
 
 class Likelihood(BaseEstimator, ABC):

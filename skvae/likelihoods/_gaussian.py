@@ -57,7 +57,7 @@ class Gaussian(Likelihood):
 
     def view(self, moments: Moments, inputs: Moments) -> View:
         """Centred X over its root mean variance, or over each column's own if the noise is so."""
-        return centred_view(moments) if self.noise == "shared" else standardised_view(moments)
+        return centred_view(moments, by_column=self.noise == "feature")
 
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Give the mean itself, with residuals as they are: PCA, or factor analysis."""
@@ -143,30 +143,22 @@ class Gaussian(Likelihood):
         return raw + noise * np.exp(0.5 * log_variance)
 
 
-def standardised_view(moments: Moments) -> View:
-    """Centred X over each column's standard deviation, so that no unit matters."""
-    std = np.sqrt(moments.variance)
-    return View(
-        mean=moments.mean,
-        total_variance=moments.total_variance,
-        shift=moments.mean,
-        scale=np.where(std > 0, std, 1.0),
-        input_scale=np.where(std > 0, 1.0, 0.0),
-    )
+def centred_view(moments: Moments, by_column: bool = False) -> View:
+    """Centred X over one scalar, its root mean variance, or over each column's own.
 
-
-def centred_view(moments: Moments) -> View:
-    """Centred X over one scalar, its root mean variance.
-
-    One scalar, so that PCA of the targets is PCA of X. The encoder's nonlinear path sees unit
-    variances, and nothing of a constant feature.
+    One scalar, so that PCA of the targets is PCA of X; by column, so that no unit matters. The
+    encoder's nonlinear path sees unit variances, and nothing of a constant feature.
     """
-    scale = float(np.sqrt(moments.variance.mean())) or 1.0
-    std = np.sqrt(moments.variance) / scale
+    std = np.sqrt(moments.variance)
+    if by_column:
+        scale = np.where(std > 0, std, 1.0)
+    else:
+        scale = np.full_like(std, float(np.sqrt(moments.variance.mean())) or 1.0)
+    std = std / scale
     return View(
         mean=moments.mean,
         total_variance=moments.total_variance,
         shift=moments.mean,
-        scale=np.full_like(moments.mean, scale),
+        scale=scale,
         input_scale=np.divide(1.0, std, out=np.zeros_like(std), where=std > 0),
     )

@@ -16,8 +16,14 @@ from typing import Any
 import numpy as np
 
 from skvae.likelihoods import Likelihood, Response
-from skvae.starts._factors import Residuals, noise_by_column
-from skvae.starts._spectrum import Spectrum, principal_spectrum, resolve_n_components, signed
+from skvae.starts._factors import eigenpairs, noise_by_column
+from skvae.starts._spectrum import (
+    Residuals,
+    Spectrum,
+    principal_spectrum,
+    resolve_n_components,
+    signed,
+)
 from skvae.tables import View, shown, weighted_moments
 
 # Least noise relative to the mean variance: below it float32 residuals are rounding.
@@ -87,10 +93,6 @@ def probabilistic_pca(
     )
 
 
-def _is(response: Response, noise: str) -> bool:
-    return isinstance(response.noise, str) and response.noise == noise
-
-
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """All that a model starts from.
@@ -121,15 +123,15 @@ class Prepared:
     def principal(self, n_started: int | None = None) -> Principal:
         """Solve for the leading ``n_started`` latents, by default for all."""
         n_started = self.n_components if n_started is None else n_started
-        if _is(self.response, "shared"):
+        if self.response.noise == "shared":
             return probabilistic_pca(self.spectrum, n_started, None)
-        if _is(self.response, "unit"):
+        if self.response.noise == "unit":
             principal = probabilistic_pca(self.spectrum, n_started, 1.0)
             return replace(principal, noise=np.ones(len(self.response.spread)))
         n_started = min(n_started, self.spectrum.rank)
-        noise = noise_by_column(self.residuals, self.response.noise_groups, n_started)
+        noise = noise_by_column(self.residuals, n_started)
         unit = np.sqrt(noise)
-        values, vectors = self.residuals.eigenpairs(unit, n_started)
+        values, vectors = eigenpairs(self.residuals, unit, n_started)
         n_counted = int((values > 1.0 + _RAISED).sum())
         return Principal(
             vectors=signed(vectors[:, :n_counted]),
@@ -142,9 +144,10 @@ class Prepared:
     def points(self, n_started: int | None = None) -> Principal:
         """PCA of the residuals for a posterior that is a point, with the error that is left."""
         n_started = self.n_components if n_started is None else n_started
-        principal = probabilistic_pca(self.spectrum, n_started, None)
+        fixed = 1.0 if self.response.noise == "unit" else None
+        principal = probabilistic_pca(self.spectrum, n_started, fixed)
         m, n_inputs = len(principal.eigenvalues), len(self.response.spread)
-        if _is(self.response, "shared"):
+        if self.response.noise == "shared":
             # What is discarded, over all features: the mean squared error of PCA's points.
             n_left = max(self.spectrum.n_directions - m, 1) / n_inputs
             noise = np.array([principal.noise_variance * n_left])
@@ -183,10 +186,10 @@ def prepare(
     wanted = int(n_components) if isinstance(n_components, numbers.Integral) else None
     factor = 1.0 / (view.input_unit * response.spread)
     residuals = Residuals(X=inputs, weight=weight, moments=of_inputs, factor=factor)
-    spectrum = principal_spectrum(inputs, weight, of_inputs, factor, wanted)
+    spectrum = principal_spectrum(residuals, wanted)
     k = resolve_n_components(n_components, spectrum)
     needs_double = False
-    if _is(response, "shared") and spectrum.total_variance > 0.0:
+    if response.noise == "shared" and spectrum.total_variance > 0.0:
         needs_double = probabilistic_pca(spectrum, k, None).noise_variance <= NOISE_FLOOR
     if needs_double:
         # Units half way between the largest features and the noise keep both within bounds.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,25 +76,64 @@ class Spectrum:
         return max(self.total_variance - self.eigenvalues[:n_kept].sum(), 0.0)
 
 
-def principal_spectrum(
-    X: Any,
-    weight: np.ndarray | None,
-    moments: Moments,
-    factor: np.ndarray,
-    n_components: int | None,
-) -> Spectrum:
-    """Find the leading principal axes of ``(X - mean) * factor``.
+@dataclass(frozen=True, kw_only=True)
+class Residuals:
+    """Whitened residuals ``(X - mean) * factor`` of a table's rows.
 
-    Parameters
+    Attributes
     ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : ndarray, Derived or CSR matrix of shape (n_samples, n_features)
         The rows.
     weight : ndarray of shape (n_samples,) or None
         Row weights; integers count as repeated rows.
     moments : Moments
         Of X under these weights.
     factor : ndarray of shape (n_features,)
-        What whitens the residuals.
+        What whitens a residual.
+    """
+
+    X: Any
+    weight: np.ndarray | None
+    moments: Moments
+    factor: np.ndarray
+
+    @cached_property
+    def root_weight(self) -> np.ndarray:
+        """Roots of the row weights."""
+        return np.ones(self.X.shape[0]) if self.weight is None else np.sqrt(self.weight)
+
+    @property
+    def divisor(self) -> float:
+        """What the scatter is divided by for PCA's covariance.
+
+        For relative weights it is that of equal weights; at the border both are the same.
+        """
+        count = self.moments.count
+        return self.moments.total_weight * (count - 1.0) / count
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Variance of each column, as PCA counts it."""
+        return self.moments.variance * self.factor**2 * (self.moments.total_weight / self.divisor)
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the residuals times the roots of their weights, as dense blocks of rows."""
+        for rows, block in blocks(self.X):
+            yield rows, (block - self.moments.mean) * self.factor * self.root_weight[rows, None]
+
+    @cached_property
+    def scatter(self) -> np.ndarray:
+        """Weighted sum of the residuals' products, shape (n_features, n_features)."""
+        return sum(r.T @ r for _, r in self.blocks())
+
+
+def principal_spectrum(residuals: Residuals, n_components: int | None) -> Spectrum:
+    """Find the leading principal axes of whitened residuals.
+
+    Parameters
+    ----------
+    residuals : Residuals
+        Of the rows.
     n_components : int or None
         Number of eigenpairs, or None for all.
 
@@ -100,22 +141,22 @@ def principal_spectrum(
     -------
     spectrum : Spectrum
     """
+    X, moments, divisor = residuals.X, residuals.moments, residuals.divisor
     n_samples, n_features = X.shape
-    count, shift, divisor = moments.count, moments.mean, divisor_of(moments)
+    count = moments.count
     n_directions = min(round(count), n_features)
-    root_weight = root_of(weight, n_samples)
-    total = float((moments.variance * factor**2).sum() * moments.total_weight / divisor)
+    total = float((moments.variance * residuals.factor**2).sum() * moments.total_weight / divisor)
     n_wanted = None if n_components is None else min(n_components, n_directions)
     is_graded = False
     if total == 0.0:
         values, vectors = np.zeros(0), np.zeros((n_features, 0))
     elif n_features <= DENSE_FEATURES or (n_wanted is None and n_features <= n_samples):
-        values, vectors, is_graded = _by_covariance(X, root_weight, shift, factor)
+        values, vectors, is_graded = _by_covariance(residuals)
     elif not sparse.issparse(X) and (n_wanted is None or n_samples <= DENSE_FEATURES):
-        values, vectors = _by_gram(X, root_weight, shift, factor)
+        values, vectors = _by_gram(residuals)
     else:
         n_wanted = min(n_wanted or n_directions, min(X.shape) - 1)
-        values, vectors = _by_lanczos(X, root_weight, shift, factor, n_wanted)
+        values, vectors = _by_lanczos(residuals, n_wanted)
     values = values / divisor
     rounding = 0.0 if is_graded else max(X.shape) * np.finfo(np.float64).eps
     is_counted = values > rounding * max(values.max(initial=0.0), 1e-300)
@@ -145,41 +186,9 @@ def signed(vectors: np.ndarray) -> np.ndarray:
     return svd_flip(vectors, vectors.T.copy(), u_based_decision=True)[0]
 
 
-def root_of(weight: np.ndarray | None, n_samples: int) -> np.ndarray:
-    """Roots of the row weights."""
-    return np.ones(n_samples) if weight is None else np.sqrt(weight)
-
-
-def divisor_of(moments: Moments) -> float:
-    """What a scatter is divided by for PCA's covariance.
-
-    For relative weights it is that of equal weights; at the border both are the same.
-    """
-    return moments.total_weight * (moments.count - 1.0) / moments.count
-
-
-def covariance(
-    X: Any, weight: np.ndarray | None, moments: Moments, factor: np.ndarray
-) -> np.ndarray:
-    """Covariance of ``(X - mean) * factor``, as PCA counts it."""
-    root = root_of(weight, X.shape[0])
-    return _scatter(X, root, moments.mean, factor) / divisor_of(moments)
-
-
-def _scatter(X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    return sum(r.T @ r for _, r in _whitened(X, root_weight, shift, factor))
-
-
-def _whitened(X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray) -> Any:
-    for rows, block in blocks(X):
-        yield rows, (block - shift) * factor * root_weight[rows, None]
-
-
-def _by_covariance(
-    X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, bool]:
+def _by_covariance(residuals: Residuals) -> tuple[np.ndarray, np.ndarray, bool]:
     """Eigenpairs, and whether the small ones are as accurate as the large ones."""
-    scatter = _scatter(X, root_weight, shift, factor)
+    scatter = residuals.scatter
     pairs = _graded_eigenpairs(scatter)
     return (*eigh(scatter), False) if pairs is None else (*pairs, True)
 
@@ -206,21 +215,18 @@ def _graded_eigenpairs(scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray] | N
     return None if info else (np.square(singular * (work[0] / work[1])), vectors)
 
 
-def _by_gram(
-    X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    residual = np.vstack([r for _, r in _whitened(X, root_weight, shift, factor)])
+def _by_gram(residuals: Residuals) -> tuple[np.ndarray, np.ndarray]:
+    residual = np.vstack([r for _, r in residuals.blocks()])
     values, rows = eigh(residual @ residual.T)
     vectors = residual.T @ rows
     norms = np.linalg.norm(vectors, axis=0)
     return values, vectors / np.where(norms > 0, norms, 1.0)
 
 
-def _by_lanczos(
-    X: Any, root_weight: np.ndarray, shift: np.ndarray, factor: np.ndarray, n_pairs: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _by_lanczos(residuals: Residuals, n_pairs: int) -> tuple[np.ndarray, np.ndarray]:
+    X, shift, factor = residuals.X, residuals.moments.mean, residuals.factor
     n_features = X.shape[1]
-    weight = root_weight**2
+    weight = residuals.root_weight**2
 
     def scatter_times(v: np.ndarray) -> np.ndarray:
         v = factor * v.ravel()
