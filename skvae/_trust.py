@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from skvae._sklearn.estimator import Estimator
 from skvae.corruptions import Corruption
-from skvae.likelihoods import Likelihood
+from skvae.likelihoods import Columns, Likelihood
 from skvae.objectives import Objective
 from skvae.posteriors import Posterior
 from skvae.priors import Prior
@@ -20,6 +20,7 @@ from skvae.starts import Start
 
 # What every estimator, and every part that a user chooses, derives from.
 _BASES = (
+    Columns,
     Corruption,
     Estimator,
     Likelihood,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from sklearn.base import _fit_context as fit_context
 from sklearn.decomposition import _pca
+from sklearn.utils._indexing import _get_column_indices as column_indices
 from sklearn.utils._missing import is_pandas_na
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
         def __sklearn_tags__(self) -> Any: ...
         def _repr_html_inner(self) -> str: ...
         def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]: ...
+
+    class BaseComposition(BaseEstimator):
+        """What is used of scikit-learn's."""
+
+        def _get_params(self, attr: str, deep: bool = True) -> dict[str, Any]: ...
+        def _set_params(self, attr: str, **params: Any) -> BaseEstimator: ...
 
     class CallbackSupportMixin:
         """What is used of scikit-learn's."""
@@ -56,6 +64,7 @@ else:
         ClassNamePrefixFeaturesOutMixin,
         TransformerMixin,
     )
+    from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 
     # scikit-learn 1.9 brought callbacks.
     try:
@@ -78,6 +87,7 @@ HAS_CALLBACKS = _with_callbacks is not None
 
 __all__ = [
     "HAS_CALLBACKS",
+    "BaseComposition",
     "BaseEstimator",
     "CallbackSupportMixin",
     "ClassNamePrefixFeaturesOutMixin",
@@ -88,9 +98,11 @@ __all__ = [
     "StrOptions",
     "TransformerMixin",
     "check_sample_weight",
+    "column_indices",
     "fit_context",
     "infer_dimension",
     "is_pandas_na",
+    "output_library",
     "with_callbacks",
 ]
 
@@ -103,3 +115,9 @@ def with_callbacks(method: Method) -> Method:
 def infer_dimension(eigenvalues: np.ndarray, n_samples: int) -> int:
     """Minka's maximum-likelihood number of components, as in ``PCA(n_components="mle")``."""
     return int(_pca._infer_dimension(eigenvalues, n_samples))
+
+
+def output_library(estimator: Any) -> str | None:
+    """Name the library that ``set_output`` asks for, for this estimator or all; None for arrays."""
+    library = _get_output_config("transform", estimator)["dense"]
+    return None if library == "default" else library

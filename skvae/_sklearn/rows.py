@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn import config_context, get_config
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
@@ -50,6 +51,48 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
             dtype=_FLOATS,
             **options,
         )
+
+
+def check_table(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Any:
+    """Give a table whose columns may be of any type: a frame as it is, or an array.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Remembers, or compares, the number and the names of the columns.
+    X : {DataFrame, array-like} of shape (n_samples, n_features)
+        Rows.
+    reset : bool
+        Whether the estimator is fitted to them anew.
+    ensure_min_samples : int, default=1
+        Least number of rows.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows, no columns, or others than at fit; or if X is sparse.
+    """
+    if sparse.issparse(X):
+        raise ValueError(
+            "A likelihood by columns takes a dense table. Got a sparse matrix. Give X.toarray(), "
+            "or one likelihood for all columns, such as 'poisson'."
+        )
+    if not hasattr(X, "columns"):
+        X = as_numpy(X)
+        array = np.asarray(X)
+        if array.ndim != 2 or array.dtype.kind in "iufc":
+            options = {"reset": reset, "ensure_min_samples": ensure_min_samples}
+            return check_rows(estimator, X, **options)
+        X = array.astype(object)
+    with on_arrays():
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    for axis, what, least in ((0, "sample", ensure_min_samples), (1, "feature", 1)):
+        if X.shape[axis] < least:
+            raise ValueError(
+                f"Found array with {X.shape[axis]} {what}(s) (shape={X.shape}) while a minimum of "
+                f"{least} is required by {type(estimator).__name__}."
+            )
+    return X
 
 
 def check_values(values: Any, name: str, **options: Any) -> Any:

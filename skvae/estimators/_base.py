@@ -23,11 +23,11 @@ from skvae._sklearn.compat import (
     fit_context,
     with_callbacks,
 )
-from skvae._sklearn.estimator import Estimator, check_weight
-from skvae._sklearn.rows import check_rows
+from skvae._sklearn.estimator import Estimator
 from skvae.corruptions import Corruption
 from skvae.estimators._components import COMPONENTS, CORRUPTIONS, STARTS, allowed, resolve
 from skvae.estimators._publish import as_of, publish, read_fit
+from skvae.estimators._read import Read, read_rows
 from skvae.estimators._transform import Transformer
 from skvae.estimators._words import facts, what_was_kept
 from skvae.fitting import (
@@ -41,6 +41,7 @@ from skvae.fitting import (
     plan_work,
 )
 from skvae.inference import Fitted, check_domain, collapse_message, fit_density
+from skvae.likelihoods import Columns
 from skvae.model import Architecture, Parts
 from skvae.nn import ACTIVATIONS, ModuleFactory
 from skvae.schedules import Constant, Schedule
@@ -62,7 +63,7 @@ class Choices:
 class BaseAutoencoder(Transformer, Estimator, ABC):
     """Everything between the constructor's parameters and a fitted model."""
 
-    _state_version = 5
+    _state_version = 6
 
     _parameter_constraints: dict = {
         "n_components": [
@@ -75,7 +76,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "encoder": [callable, None],
         "decoder": [callable, None],
-        "likelihood": allowed(*COMPONENTS["likelihood"]),
+        "likelihood": [*allowed(*COMPONENTS["likelihood"]), Columns, list],
         "regularizer": [*allowed(*COMPONENTS["regularizer"]), None],
         "init": [StrOptions(set(STARTS) - {"rbm"}), Start],
         "whiten": ["boolean"],
@@ -160,21 +161,23 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         watch = Watch(self, TERMS).call(self, self.max_iter + 1, X, y, sample_weight)
         with self._restored_on_failure(), watch:
             resume = self.warm_start and hasattr(self, "_fitted")
-            X, weight = self._validate(X, sample_weight, reset=not resume)
-            choices, random_state = self._choices(X), check_random_state(self.random_state)
-            plan, k = self._plan(choices, X.shape[1], watch), self._wanted(X)
+            read = read_rows(self, X, sample_weight, self._fitted if resume else None, 2)
+            choices, random_state = self._choices(read), check_random_state(self.random_state)
+            plan, k = self._plan(choices, watch), self._wanted(read.X)
             if choices.start.is_principal and not resume:
                 watch.origin = "PCA"
-            watch.snapshot = lambda epoch: as_of(self, epoch, X, weight)
-            with limit_threads(self._work(choices, plan, X)):
+            watch.snapshot = lambda epoch: as_of(self, epoch, read)
+            with limit_threads(self._work(choices, plan, read.X)):
                 resumed = self._resumed(choices, plan, adapted=False) if resume else None
-                fit = fit_model(X, weight, choices.parts, k, plan, random_state, resumed)
+                fit = fit_model(
+                    read.X, read.weight, choices.parts, k, plan, random_state, resumed
+                )
                 seed = int(random_state.randint(2**31 - 1))
-                self._fitted = read_fit(fit, X, weight, plan.beta, seed, keep=self.warm_start)
-                publish(self, self._fitted, fit, X, weight, origin=watch.origin)
-            self._fit_density(X, weight)
+                self._fitted = read_fit(fit, read, plan.beta, seed, keep=self.warm_start)
+                publish(self, self._fitted, fit, read, origin=watch.origin)
+            self._fit_density(read)
         watch.close(what_was_kept(self, fit, watch))
-        self._warn(fit, X.shape[0])
+        self._warn(fit, read.X.shape[0])
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -201,50 +204,45 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         watch = Watch(self, TERMS)
         with self._restored_on_failure(), watch:
             past = getattr(self, "_fitted", None)
-            X, weight = self._validate(X, sample_weight, reset=past is None)
-            choices = self._choices(X)
-            plan, k = self._plan(choices, X.shape[1], watch), self._wanted(X)
+            read = read_rows(self, X, sample_weight, past, 2 if past is None else 1)
+            choices = self._choices(read)
+            plan, k = self._plan(choices, watch), self._wanted(read.X)
             if past is None:
                 seed, number = int(check_random_state(self.random_state).randint(2**31 - 1)), 0
             else:
                 seed, number = past.seed, past.n_epochs
-            with limit_threads(self._work(choices, plan, X)):
+            with limit_threads(self._work(choices, plan, read.X)):
                 resumed = None if past is None else self._resumed(choices, plan, adapted=True)
-                fit = one_pass(X, weight, choices.parts, k, plan, seed + number, resumed)
-                self._fitted = read_fit(fit, X, weight, plan.beta, seed, keep=True, past=past)
-                publish(self, self._fitted, fit, X, weight, is_first=past is None)
-            self._fit_density(X, weight)
+                parts = choices.parts
+                fit = one_pass(read.X, read.weight, parts, k, plan, seed + number, resumed)
+                self._fitted = read_fit(fit, read, plan.beta, seed, keep=True, past=past)
+                publish(self, self._fitted, fit, read, is_first=past is None)
+            self._fit_density(read)
         watch.close(f"pass {self.n_iter_}, loss {self.loss_curve_[-1]:.4f}")
         self._warn_skipped(fit.outcome.n_skipped)
         return self
 
-    def _fit_density(self, X: Any, weight: np.ndarray | None) -> None:
+    def _fit_density(self, read: Read) -> None:
         if self.latent_density is not None:
-            moments, seed = self._fitted.encode(X), self._fitted.seed
-            self.latent_density_ = fit_density(self.latent_density, *moments, weight, seed)
+            moments, seed = self._fitted.encode(read.X), self._fitted.seed
+            self.latent_density_ = fit_density(self.latent_density, *moments, read.weight, seed)
         elif hasattr(self, "latent_density_"):
             del self.latent_density_
 
     # -------------------------------------------------------------- parameters
 
-    def _validate(self, X: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray | None]:
-        X = check_rows(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
-        if sample_weight is None:
-            return X, None
-        weight, positive = check_weight(sample_weight, X, 2 if reset else 1)
-        return (X, weight) if positive.all() else (X[positive], weight)
-
     def _wanted(self, X: Any) -> Any:
         """``n_components`` as PCA takes it."""
         return min(X.shape) if self.n_components is None else self.n_components
 
-    def _choices(self, X: Any) -> Choices:
+    def _choices(self, read: Read) -> Choices:
         """Read the parameters, and check them against each other and against X."""
-        chosen = self._chosen()
+        chosen = {**self._chosen(), "likelihood": read.likelihood}
         components = {
-            name: resolve(chosen[name], aliases) for name, (aliases, _) in COMPONENTS.items()
+            name: read.likelihood if name == "likelihood" else resolve(chosen[name], aliases)
+            for name, (aliases, _) in COMPONENTS.items()
         }
-        check_domain(components["likelihood"], X, self._names)
+        check_domain(read.likelihood, read.X, self._names_of(read.table))
         parts = Parts(
             hidden_layer_sizes=check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"),
             activation=self.activation,
@@ -269,14 +267,14 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         start = resolve(self.init, STARTS)
         return Choices(parts=parts, beta=beta, start=start, corruption=corruption)
 
-    def _plan(self, choices: Choices, n_features: int, watch: Watch) -> Plan:
+    def _plan(self, choices: Choices, watch: Watch) -> Plan:
         # Under an adaptive schedule epochs differ in what they maximise.
         compared = self.early_stopping and not choices.beta.is_adaptive
         return Plan(
             budget=Budget(
                 max_iter=self.max_iter,
                 learning_rate_init=self.learning_rate_init,
-                tol=self.tol * n_features,
+                tol=self.tol * self.n_features_in_,
                 n_iter_no_change=self.n_iter_no_change,
                 n_passed_over=choices.beta.n_settled,
             ),

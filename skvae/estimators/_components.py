@@ -9,7 +9,16 @@ from sklearn.base import clone
 
 from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import GaussianNoise, Masking
-from skvae.likelihoods import Bernoulli, Gaussian, Likelihood, Poisson, StudentT
+from skvae.likelihoods import (
+    Bernoulli,
+    Categorical,
+    Columns,
+    Gaussian,
+    Likelihood,
+    Ordinal,
+    Poisson,
+    StudentT,
+)
 from skvae.objectives import ELBO, ImportanceWeighted, Objective
 from skvae.posteriors import Deterministic, DiagonalNormal, FullCovarianceNormal, Posterior
 from skvae.posteriors import Flow as FlowPosterior
@@ -29,7 +38,10 @@ from skvae.starts import Auto, BoltzmannMachines, PrincipalComponents, Random
 Aliases = dict[str, Callable[[], Any]]
 LIKELIHOODS: Aliases = {
     "gaussian": Gaussian,
+    "auto": Columns,
     "bernoulli": Bernoulli,
+    "categorical": Categorical,
+    "ordinal": Ordinal,
     "poisson": Poisson,
     "student_t": StudentT,
 }

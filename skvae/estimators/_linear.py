@@ -106,8 +106,8 @@ class LinearModel:
         The covariance is F'F plus the noise.
         """
         check_is_fitted(self)
-        d = self.n_features_in_
         components = self.components_.astype(np.float64)
+        d = components.shape[1]
         noise = np.resize(np.asarray(self.noise_variance_, dtype=np.float64), d)
         architecture = self._fitted.architecture
         likelihood, posterior = architecture.likelihood, architecture.posterior

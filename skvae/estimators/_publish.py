@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from skvae.estimators._read import Read
 from skvae.fitting import TERMS, Fit
 from skvae.inference import (
     Fitted,
@@ -27,8 +28,7 @@ _KEPT_PASSES = 1000
 
 def read_fit(
     fit: Fit,
-    X: Any,
-    weight: np.ndarray | None,
+    read: Read,
     beta: Schedule,
     seed: int,
     *,
@@ -41,7 +41,7 @@ def read_fit(
     ----------
     fit : Fit
         The trained model.
-    X, weight : ndarray or CSR matrix, ndarray or None
+    read : Read
         Its training rows.
     beta : Schedule
         As training left it.
@@ -57,7 +57,7 @@ def read_fit(
     fitted : Fitted
         The state.
     """
-    model = fit.model
+    model, X = fit.model, read.X
 
     def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
         return {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
@@ -70,10 +70,10 @@ def read_fit(
         layout=model.layout,
     )
     index = report_rows(*X.shape)
-    weight = None if weight is None else weight[index]
+    weight = None if read.weight is None else read.weight[index]
     rows = Rows(X[index], weight, fit.view, torch.float64, torch.device("cpu"))
     double = trained.model(torch.float64)
-    moments = latent_moments(double, rows.part(slice(None)), fit.view.scale)
+    moments = latent_moments(double, rows.part(slice(None)), fit.view.report_scale)
     if past is not None:
         moments = pool(dict(past.moments), moments)
     return Fitted(
@@ -85,6 +85,7 @@ def read_fit(
         report=latent_report(moments, model.architecture.posterior.has_density),
         seed=seed,
         dtype=X.dtype.name,
+        table=read.table,
     )
 
 
@@ -92,19 +93,18 @@ def publish(
     estimator: Any,
     fitted: Fitted,
     fit: Fit,
-    X: Any,
-    weight: np.ndarray | None,
+    read: Read,
     is_first: bool = True,
     origin: str = "the start",
 ) -> None:
     """Set the public attributes of an estimator; unless ``is_first``, a stream's go on."""
-    outcome, report = fit.outcome, fitted.report
+    outcome, report, weight = fit.outcome, fitted.report, read.weight
     estimator.device_ = str(fit.model.flat.values.device)
-    estimator.likelihood_ = fitted.architecture.likelihood
+    estimator.likelihood_ = fitted.architecture.likelihood.chosen
     estimator.n_components_ = estimator._n_features_out = fitted.architecture.n_components
-    count = X.shape[0] if weight is None else round(max(len(weight), weight.sum()))
+    count = read.X.shape[0] if weight is None else round(max(len(weight), weight.sum()))
     estimator.n_samples_ = count + (0 if is_first else estimator.n_samples_)
-    estimator._publish_linear(X.dtype)
+    estimator._publish_linear(read.X.dtype)
     estimator.n_active_components_ = int(report.active.sum())
     past: dict[str, list[float]] = {name: [] for name in TERMS}
     past = past if is_first else estimator.history_
@@ -127,7 +127,7 @@ def publish(
     estimator._lead = origin, best - fit.reference if known else None
 
 
-def as_of(estimator: Any, epoch: Epoch, X: Any, weight: np.ndarray | None) -> dict[str, Any]:
+def as_of(estimator: Any, epoch: Epoch, read: Read) -> dict[str, Any]:
     """Fitted attributes that an estimator would have with the parameters that an epoch left.
 
     They share nothing with the training that goes on.
@@ -146,8 +146,8 @@ def as_of(estimator: Any, epoch: Epoch, X: Any, weight: np.ndarray | None) -> di
     copied = copy.copy(estimator)
     before = vars(copied).copy()
     beta = copy.deepcopy(trainer.plan.beta)
-    copied._fitted = read_fit(fit, X, weight, beta, trainer.seed, keep=False)
-    publish(copied, copied._fitted, fit, X, weight)
-    copied._fit_density(X, weight)
+    copied._fitted = read_fit(fit, read, beta, trainer.seed, keep=False)
+    publish(copied, copied._fitted, fit, read)
+    copied._fit_density(read)
     copied.n_iter_ = copied.best_epoch_ = epoch.number
     return {name: value for name, value in vars(copied).items() if value is not before.get(name)}

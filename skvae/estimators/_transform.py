@@ -12,11 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae._core.checks import shown
 from skvae._core.process import isolated
-from skvae._sklearn.compat import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from skvae._sklearn.compat import (
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    output_library,
+)
 from skvae._sklearn.estimator import check_weight
-from skvae._sklearn.rows import check_latents, check_rows
+from skvae._sklearn.rows import check_latents, check_rows, check_table
 from skvae.estimators._linear import LinearModel
 from skvae.inference import Fitted, check_domain, draw_latents
+from skvae.tables import Table, read_source, write_columns
 
 
 class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -28,15 +33,32 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     score_samples: Callable[..., np.ndarray]
 
     def _check_rows(self, X: Any) -> Any:
+        """Give rows as the numbers that the fitted model takes."""
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
-        check_domain(self._fitted.architecture.likelihood, X, self._names)
+        table = self._fitted.table
+        if table is None:
+            X = check_rows(self, X, reset=False)
+        else:
+            X = table.encode(read_source(check_table(self, X, reset=False)))
+        check_domain(self._fitted.architecture.likelihood, X, self._names_of(table))
         return X
 
-    @property
-    def _names(self) -> Any:
-        """Names of the columns, if X had any."""
+    def _names_of(self, table: Table | None) -> Any:
+        """Names of the columns of numbers, if X had any."""
+        if table is not None:
+            return table.number_names
         return getattr(self, "feature_names_in_", None)
+
+    def _decoded(self, latents: np.ndarray, rng: np.random.Generator | None = None) -> Any:
+        """Rows of latents as users get them: a table as that of fit, or as ``set_output`` asks."""
+        numbers, table = self._fitted.decode(latents, rng), self._fitted.table
+        library = output_library(self)
+        if table is not None:
+            return table.decode(numbers, rng, library)
+        if library is None:
+            return numbers
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(numbers.shape[1])])
+        return write_columns(list(numbers.T), names, library)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a fitted model."""
@@ -94,7 +116,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         Z = self._check_latents(X, "X")
         scale = self._output_scale()
         latents = np.divide(Z, scale, out=np.zeros(Z.shape), where=scale > 0).astype(Z.dtype)
-        return self._fitted.decode(latents)
+        return self._decoded(latents)
 
     def _check_latents(self, Z: Any, name: str = "Z") -> np.ndarray:
         check_is_fitted(self)
@@ -115,7 +137,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
             Expected rows, in X's units.
         """
         Z = self._check_latents(Z)
-        return self._fitted.decode(Z)
+        return self._decoded(Z)
 
     @isolated
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -184,4 +206,4 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
                 f"would be no rows like X. Fit with latent_density=GaussianMixture(10), or with "
                 f"regularizer='maximum_mean_discrepancy'."
             )
-        return fitted.decode(Z, np.random.default_rng(seed) if observation_noise else None)
+        return self._decoded(Z, np.random.default_rng(seed) if observation_noise else None)

@@ -18,7 +18,7 @@ from skvae.likelihoods import Likelihood
 from skvae.model import Architecture, Layout, Model
 from skvae.objectives import Draws
 from skvae.schedules import Schedule
-from skvae.tables import Batch, ColumnRanges, View, convert
+from skvae.tables import Batch, ColumnRanges, Table, View, convert
 
 # Cells that a block of rows may fill: enough for BLAS, bounded in memory.
 BLOCK_CELLS = 2**22
@@ -120,6 +120,8 @@ class Fitted(Trained):
         Of the draws that all rows share.
     dtype : str
         Type of the rows of fit.
+    table : Table or None
+        How a table's columns become the numbers that are called rows of X here.
     """
 
     optimizer: Mapping[str, np.ndarray]
@@ -129,6 +131,7 @@ class Fitted(Trained):
     report: LatentReport
     seed: int
     dtype: str
+    table: Table | None = None
 
     # ------------------------------------------------------------------ blocks of rows
 

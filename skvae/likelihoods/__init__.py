@@ -1,18 +1,27 @@
 """Likelihoods: raw decoder output -> p(x|z)."""
 
 from skvae._core.math import soft_bound, soft_bound_inverse, soft_bound_vjp
-from skvae.likelihoods._base import Likelihood, Response, Width, log_constant
+from skvae.likelihoods._base import FIXED_NOISE, Likelihood, Response, Width, log_constant
 from skvae.likelihoods._bernoulli import Bernoulli
+from skvae.likelihoods._categorical import Categorical
 from skvae.likelihoods._cells import CellLikelihood
+from skvae.likelihoods._columns import Columns
 from skvae.likelihoods._gaussian import Gaussian, centred_view
+from skvae.likelihoods._joint import Joint
+from skvae.likelihoods._ordinal import Ordinal
 from skvae.likelihoods._poisson import Poisson, logged_view
 from skvae.likelihoods._student_t import StudentT
 
 __all__ = [
+    "FIXED_NOISE",
     "Bernoulli",
+    "Categorical",
     "CellLikelihood",
+    "Columns",
     "Gaussian",
+    "Joint",
     "Likelihood",
+    "Ordinal",
     "Poisson",
     "Response",
     "StudentT",

@@ -16,7 +16,11 @@ from torch import Tensor
 
 from skvae._core.flat import Pullback, Shape
 from skvae._sklearn.compat import BaseEstimator
-from skvae.tables import ColumnRanges, Link, Moments, View
+from skvae.tables import Coding, ColumnRanges, Link, Moments, View
+
+
+# Group of the columns whose noise is 1.
+FIXED_NOISE = -1
 
 
 class Width(NamedTuple):
@@ -50,15 +54,29 @@ class Response:
         What the inputs' residuals are divided by.
     gain : ndarray of shape (location,)
         Change of the location per whitened residual.
-    noise : {"unit", "shared", "feature"}
+    noise : {"unit", "shared", "feature"} or ndarray of int of shape (n_inputs,)
         Variance of the residuals' noise: 1, as the likelihood fixes it; one number that PCA
-        estimates; or one for each column, by factor analysis.
+        estimates; or one for each column, by factor analysis. An array mixes them: columns of the
+        same number share a noise, and those of ``FIXED_NOISE`` have 1.
     """
 
     natural: np.ndarray
     spread: np.ndarray
     gain: np.ndarray
-    noise: str
+    noise: str | np.ndarray
+
+    @property
+    def noise_groups(self) -> np.ndarray:
+        """``noise`` as an array."""
+        n = len(self.spread)
+        if isinstance(self.noise, str):
+            kinds = {"unit": np.full(n, FIXED_NOISE), "shared": np.zeros(n, int)}
+            return kinds.get(self.noise, np.arange(n))
+        return self.noise
+
+    def has_noise(self, kind: str) -> bool:
+        """Whether all columns have a noise of this kind."""
+        return isinstance(self.noise, str) and self.noise == kind
 
 
 class Likelihood(BaseEstimator, ABC):
@@ -77,12 +95,28 @@ class Likelihood(BaseEstimator, ABC):
     #: Whether X is in [0, 1] and the raw output its logit.
     of_probabilities = False
 
+    #: How a column of a table becomes numbers.
+    coding = Coding()
+
     #: What the encoder is shown of X, of all columns or as a tuple of one per column: "identity" is
     #: the targets, "log1p" suits counts.
     link: Link = "identity"
 
     #: Whether ``log_prob_vjp`` is stated, so that the step may be written out.
     is_written = False
+
+    @property
+    def chosen(self) -> Any:
+        """What users see of it."""
+        return self
+
+    def for_levels(self, counts: Sequence[np.ndarray]) -> Likelihood:
+        """Give the likelihood of coded columns, by the number of rows at each level of each."""
+        return self
+
+    def group_sizes(self, n_targets: int) -> tuple[int, ...] | None:
+        """Numbers of adjacent targets that are one cell together; None if each is one."""
+        return None
 
     def check(self, columns: ColumnRanges) -> None:
         """Raise ValueError if X is outside the domain; it is called if ``has_domain``."""

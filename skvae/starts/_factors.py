@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.linalg import eigh
 
+from skvae.likelihoods import FIXED_NOISE
 from skvae.starts._spectrum import DENSE_FEATURES, Residuals, principal_spectrum
 
 # A noise is shrunk as if some more rows had been seen, whose noise is a fiftieth of the column's
@@ -41,13 +42,15 @@ def eigenpairs(
     return values[::-1], vectors[:, ::-1]
 
 
-def noise_by_column(residuals: Residuals, n_components: int) -> np.ndarray:
+def noise_by_column(residuals: Residuals, groups: np.ndarray, n_components: int) -> np.ndarray:
     """Noise variance of each column, beside the most likely loadings of some latents.
 
     Parameters
     ----------
     residuals : Residuals
         What is factored.
+    groups : ndarray of int of shape (n_inputs,)
+        Columns of the same number share a noise, and those of ``FIXED_NOISE`` have 1.
     n_components : int
         Number of latents.
 
@@ -57,10 +60,16 @@ def noise_by_column(residuals: Residuals, n_components: int) -> np.ndarray:
         A column that does not vary has a noise of 1.
     """
     variance, n_rows, n = residuals.variance, residuals.moments.count, len(residuals.factor)
+    is_fixed, varies = groups == FIXED_NOISE, variance > 0
+    _, group = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(group, varies)
 
     def shrunk(left: np.ndarray) -> np.ndarray:
         seen, prior = n_rows * left.clip(min=0.0), _PRIOR_ROWS * _PRIOR_SHARE * variance
-        return np.where(variance > 0, (seen + prior) / (n_rows + _PRIOR_ROWS), 1.0)
+        noise = (seen + prior) / (n_rows + _PRIOR_ROWS)
+        if len(sizes) < n:  # columns that share a noise have their mean, as in PCA
+            noise = (np.bincount(group, np.where(varies, noise, 0.0)) / sizes.clip(min=1.0))[group]
+        return np.where(varies & ~is_fixed, noise, 1.0)
 
     n_pairs = min(n_components, n - 1)
     if n_pairs < 1:

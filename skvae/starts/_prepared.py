@@ -123,13 +123,13 @@ class Prepared:
     def principal(self, n_started: int | None = None) -> Principal:
         """Solve for the leading ``n_started`` latents, by default for all."""
         n_started = self.n_components if n_started is None else n_started
-        if self.response.noise == "shared":
+        if self.response.has_noise("shared"):
             return probabilistic_pca(self.spectrum, n_started, None)
-        if self.response.noise == "unit":
+        if self.response.has_noise("unit"):
             principal = probabilistic_pca(self.spectrum, n_started, 1.0)
             return replace(principal, noise=np.ones(len(self.response.spread)))
         n_started = min(n_started, self.spectrum.rank)
-        noise = noise_by_column(self.residuals, n_started)
+        noise = noise_by_column(self.residuals, self.response.noise_groups, n_started)
         unit = np.sqrt(noise)
         values, vectors = eigenpairs(self.residuals, unit, n_started)
         n_counted = int((values > 1.0 + _RAISED).sum())
@@ -144,10 +144,10 @@ class Prepared:
     def points(self, n_started: int | None = None) -> Principal:
         """PCA of the residuals for a posterior that is a point, with the error that is left."""
         n_started = self.n_components if n_started is None else n_started
-        fixed = 1.0 if self.response.noise == "unit" else None
+        fixed = 1.0 if self.response.has_noise("unit") else None
         principal = probabilistic_pca(self.spectrum, n_started, fixed)
         m, n_inputs = len(principal.eigenvalues), len(self.response.spread)
-        if self.response.noise == "shared":
+        if self.response.has_noise("shared"):
             # What is discarded, over all features: the mean squared error of PCA's points.
             n_left = max(self.spectrum.n_directions - m, 1) / n_inputs
             noise = np.array([principal.noise_variance * n_left])
@@ -189,7 +189,7 @@ def prepare(
     spectrum = principal_spectrum(residuals, wanted)
     k = resolve_n_components(n_components, spectrum)
     needs_double = False
-    if response.noise == "shared" and spectrum.total_variance > 0.0:
+    if response.has_noise("shared") and spectrum.total_variance > 0.0:
         needs_double = probabilistic_pca(spectrum, k, None).noise_variance <= NOISE_FLOOR
     if needs_double:
         # Units half way between the largest features and the noise keep both within bounds.

@@ -21,5 +21,5 @@ class Random(Start):
         generator = torch.Generator().manual_seed(seed)
         start_components(model, prepared, rows, generator, silent=False)
         response = prepared.response
-        n_noises = 1 if response.noise == "shared" else len(response.spread)
+        n_noises = 1 if response.has_noise("shared") else len(response.spread)
         start_noise(model, np.ones(n_noises), response)

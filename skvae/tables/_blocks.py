@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -43,6 +43,10 @@ class Moments:
         """Sum of the variances, with PCA's n - 1."""
         return float(self.variance.sum() * self.count / (self.count - 1.0))
 
+    def times(self, factor: np.ndarray) -> Moments:
+        """Give the moments of the features times a factor each."""
+        return replace(self, mean=self.mean * factor, variance=self.variance * factor**2)
+
 
 class ColumnRanges:
     """What a domain can be checked by, column by column, taken from X where it is asked for.
@@ -53,10 +57,17 @@ class ColumnRanges:
         Checked rows; missing cells do not count.
     names : sequence of str, optional
         Names of the columns, where X has such.
+    first : int, default=0
+        Number of the first column.
     """
 
-    def __init__(self, X: Any, names: Sequence[str] | None = None) -> None:
-        self.X, self.names = X, names
+    def __init__(self, X: Any, names: Sequence[str] | None = None, first: int = 0) -> None:
+        self.X, self.names, self.first = X, names, first
+
+    def part(self, columns: slice) -> ColumnRanges:
+        """Give adjacent columns."""
+        names = None if self.names is None else self.names[columns]
+        return ColumnRanges(self.X[:, columns], names, columns.start)
 
     @cached_property
     def _extremes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +99,8 @@ class ColumnRanges:
 
     def name(self, column: int) -> str:
         """Name a column in a message."""
-        return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
+        known = self.first + column if self.names is None else repr(self.names[column])
+        return f"column {known}"
 
 
 def _whole(values: np.ndarray) -> np.ndarray:

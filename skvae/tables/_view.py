@@ -71,6 +71,9 @@ class View:
         What the encoder is shown of all columns, or of each: the target, or this function of X.
     input_shift, input_scale : ndarray of shape (n_inputs,) or None
         Constants of the encoder, which sees ``(input - input_shift) * input_scale``.
+    unit : ndarray of shape (n_targets,), optional
+        Factor that takes X to the units in which latents are weighed and reported; by default X's
+        own. Columns of different kinds have no unit in common but their spread.
     """
 
     mean: np.ndarray
@@ -80,6 +83,12 @@ class View:
     link: Link = "identity"
     input_shift: np.ndarray | None = None
     input_scale: np.ndarray | None = None
+    unit: np.ndarray | None = None
+
+    @property
+    def report_scale(self) -> np.ndarray:
+        """Size of one unit of each target, in the units of the report."""
+        return self.scale if self.unit is None else self.scale * self.unit
 
     @property
     def n_inputs(self) -> int:

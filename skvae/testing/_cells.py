@@ -58,7 +58,27 @@ class Case:
     def with_mask(self) -> Case:
         """Leave out a random half of the cells."""
         drawn = np.random.default_rng(5).random(tuple(self.target.shape)) < 0.5
-        return replace(self, observed=torch.from_numpy(drawn.astype(np.float64)))
+        return replace(self, observed=by_cell(self.likelihood, torch.from_numpy(drawn)))
+
+    def refuses(self, column: int, value: float) -> bool:
+        """Whether ``check`` refuses this value of a column."""
+        row = self.prepared.view.back(self.target[0].numpy())
+        row[column] = value
+        return self.likelihood.has_domain and refusal(self.likelihood, row, None) is not None
+
+    def support(self, column: int) -> str:
+        """Tell what a cell may be by what ``check`` refuses."""
+        if self.likelihood.of_probabilities:
+            return "binary"
+        below, between, above = (self.refuses(column, value) for value in (-1.0, 0.5, 2.0))
+        if between:
+            return "binary" if above else "counts"
+        return ("unit interval" if above else "positive") if below else "real"
+
+    def group(self, column: int) -> range:
+        """Columns of a column's cell."""
+        groups = groups_of(self.likelihood, self.n_targets)
+        return next(group for group in groups if column in group)
 
     def cells(self) -> list[int]:
         """Columns of which sums and integrals are taken: all, or a few spread evenly."""
@@ -73,17 +93,30 @@ class Case:
         return view.back(mean.numpy()), variance.numpy() * view.scale**2
 
     def log_density(self, column: int, values: np.ndarray) -> np.ndarray:
-        """Log-density in X's units of one cell of the first row at these values."""
+        """Log-density in X's units of one cell of the first row at these values of a column."""
         target = self.target[:1].repeat(len(values), 1)
         view = self.prepared.view
         units = (values - view.shift[column]) / view.scale[column]
         target[:, column] = torch.from_numpy(units)
         observed = torch.zeros_like(target)
-        observed[:, column] = 1.0
+        observed[:, self.group(column)] = 1.0
         raw = self.raw[:1, :1].expand(1, len(values), -1)
         log_p = self.likelihood.log_prob(raw, target, observed, self.parameters)[0]
         log_p = log_p + log_constant(self.likelihood, target, observed)
         return log_p.numpy() - math.log(view.scale[column])
+
+
+def groups_of(likelihood: Likelihood, n_targets: int) -> list[range]:
+    """Columns of each cell: one, or several such as the indicators of a category."""
+    sizes = likelihood.group_sizes(n_targets) or (1,) * n_targets
+    ends = np.cumsum(sizes).tolist()
+    return [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+
+
+def by_cell(likelihood: Likelihood, drawn: Tensor) -> Tensor:
+    """Mask of whole cells: of each, what was drawn for its first column."""
+    first = [group[0] for group in groups_of(likelihood, drawn.shape[1]) for _ in group]
+    return drawn[:, first].double()
 
 
 @torch.no_grad()
@@ -126,21 +159,6 @@ def refusal(likelihood: Likelihood, values: np.ndarray, names: Sequence[str] | N
     except ValueError as error:
         return str(error)
     return None
-
-
-def support(likelihood: Likelihood, n_features: int) -> str:
-    """Tell what a cell may be by what ``check`` refuses."""
-    if likelihood.of_probabilities:
-        return "binary"
-
-    def refuses(value: float) -> bool:
-        row = np.full(n_features, value)
-        return likelihood.has_domain and refusal(likelihood, row, None) is not None
-
-    below, between, above = (refuses(value) for value in (-1.0, 0.5, 2.0))
-    if between:
-        return "binary" if above else "counts"
-    return ("unit interval" if above else "positive") if below else "real"
 
 
 def nodes(kind: str, mean: float, std: float) -> tuple[np.ndarray, np.ndarray]:

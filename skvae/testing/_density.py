@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from skvae.likelihoods import Likelihood
-from skvae.testing._cells import Case, make_case, nodes, refusal, support
+from skvae.testing._cells import Case, make_case, nodes, refusal
 from skvae.testing._claims import FALSE_ALARM, claim, claim_close, distance_of_chance
 
 # Of sums and integrals by quadrature.
@@ -45,9 +45,8 @@ def check_density(likelihood: Likelihood, X: Any) -> None:
     """
     name, case = type(likelihood).__name__, make_case(likelihood, X)
     means, variances = case.moments()
-    kind = support(likelihood, case.n_targets)
     for j in case.cells():
-        mean, variance = means[j], variances[j]
+        mean, variance, kind = means[j], variances[j], case.support(j)
         values, share = _masses(case, kind, j)
         what = f"{name}'s {{}} of column {j} over {kind} numbers"
         claim_close(
@@ -75,9 +74,27 @@ def check_density(likelihood: Likelihood, X: Any) -> None:
 
 def _masses(case: Case, kind: str, column: int) -> tuple[np.ndarray, np.ndarray]:
     """Values of a cell and the probability that each stands for."""
+    group = case.group(column)
+    if len(group) > 1:
+        return _masses_of_levels(case, group, column)
     means, variances = case.moments()
     values, weight = nodes(kind, float(means[column]), float(np.sqrt(variances[column])))
+    if kind == "counts" and case.refuses(column, values[-1]):  # there is a largest
+        kept = np.array([not case.refuses(column, value) for value in values])
+        values, weight = values[kept], weight[kept]
     return values, np.exp(case.log_density(column, values)) * weight
+
+
+def _masses_of_levels(case: Case, group: range, column: int) -> tuple[np.ndarray, np.ndarray]:
+    """Zero and one of an indicator: its group holds one 1, wherever that is."""
+    target = case.target[:1].repeat(len(group), 1)
+    target[:, group] = torch.eye(len(group), dtype=target.dtype)
+    observed = torch.zeros_like(target)
+    observed[:, group] = 1.0
+    raw = case.raw[:1, :1].expand(1, len(group), -1)
+    share = case.likelihood.log_prob(raw, target, observed, case.parameters)[0].exp().numpy()
+    ones = share[group.index(column)]
+    return np.array([0.0, 1.0]), np.array([share.sum() - ones, ones])
 
 
 @torch.no_grad()
@@ -122,9 +139,10 @@ def check_samples(likelihood: Likelihood, X: Any) -> None:
         for row in (X.min(0), X.max(0), *X[:20]):
             complaint = refusal(likelihood, row, None)
             claim(complaint is None, f"{name}.sample draws what check refuses: {complaint}")
-    kind, cells = support(likelihood, case.n_targets), case.cells()
+    cells = case.cells()
     allowed = distance_of_chance(_DRAWS, len(cells))
     for j in cells:
+        kind = case.support(j)
         values, share = _masses(case, kind, j)
         # The trapezoid rule has half of a value's own mass below it.
         below = np.cumsum(share) - (0.5 * share if kind in ("real", "positive") else 0.0)

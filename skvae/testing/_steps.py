@@ -15,6 +15,7 @@ from skvae.posteriors import DiagonalNormal
 from skvae.priors import StandardNormal
 from skvae.starts import PrincipalComponents, prepare
 from skvae.tables import Batch, Rows
+from skvae.testing._cells import by_cell
 from skvae.testing._claims import claim, claim_close
 from skvae.training import Adam
 
@@ -62,7 +63,8 @@ def check_step(likelihood: Likelihood, X: Any) -> None:
         composed(plain, normal(1, _ROWS, _COMPONENTS), 1.0)
         adam.step(0.02)
     for masked, n_draws, beta, penalty in ((0, 1, 1.0, 0.0), (0, 3, 0.0, 0.3), (1, 3, 2.5, 0.3)):
-        observed = (normal(*plain.target.shape) > -0.5).double() if masked else None
+        drawn = normal(*plain.target.shape) > -0.5
+        observed = by_cell(likelihood, drawn) if masked else None
         weight = normal(_ROWS).exp() if masked else None
         batch = Batch(inputs=plain.inputs, target=plain.target, observed=observed, weight=weight)
         eps, results = normal(n_draws, _ROWS, _COMPONENTS), []

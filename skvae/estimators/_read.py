@@ -1,0 +1,107 @@
+"""Rows of a fit: checked, as numbers, with the likelihood that they are to have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skvae._core.checks import shown
+from skvae._sklearn.compat import column_indices
+from skvae._sklearn.estimator import check_weight
+from skvae._sklearn.rows import check_rows, check_table
+from skvae.estimators._components import LIKELIHOODS, resolve
+from skvae.inference import Fitted
+from skvae.likelihoods import Columns, Likelihood
+from skvae.tables import Table, read_source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """What a fit reads of X.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_numbers)
+        Rows that have a weight, as numbers.
+    weight : ndarray of shape (n_samples,) or None
+        Their weights, all positive.
+    likelihood : Likelihood
+        Of the numbers, an object of the fit's own.
+    table : Table or None
+        How columns became numbers, unless X is its own.
+    """
+
+    X: Any
+    weight: np.ndarray | None
+    likelihood: Likelihood
+    table: Table | None = None
+
+
+def by_columns(value: Any) -> Columns | None:
+    """Give what asks for a likelihood by columns; None if one takes X as it is."""
+    likelihood = value if isinstance(value, list) else resolve(value, LIKELIHOODS)
+    if isinstance(likelihood, list):
+        return Columns(likelihood)
+    if isinstance(likelihood, Columns):
+        return likelihood
+    if likelihood.coding.kind == "number":
+        return None
+    return Columns([(value if isinstance(value, str) else "all", likelihood, slice(None))])
+
+
+def read_rows(
+    estimator: Any, X: Any, sample_weight: Any, past: Fitted | None, n_least: int
+) -> Read:
+    """Read X for a fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``likelihood`` says what columns are; it remembers, or compares, their names.
+    X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        Rows.
+    sample_weight : array-like of shape (n_samples,) or None
+        Row weights.
+    past : Fitted or None
+        What is fitted already, and goes on.
+    n_least : int
+        Least number of rows with a weight.
+    """
+    columns, is_new = by_columns(estimator.likelihood), past is None
+    options: dict[str, Any] = {"reset": is_new, "ensure_min_samples": n_least}
+    if columns is None:
+        X = check_rows(estimator, X, **options)
+    else:
+        X = check_table(estimator, X, **options)
+    weight, kept = None, slice(None)
+    if sample_weight is not None:
+        weight, positive = check_weight(sample_weight, X, n_least)
+        kept = slice(None) if positive.all() else positive
+    if columns is None:
+        rows = X if isinstance(kept, slice) else X[kept]
+        return Read(X=rows, weight=weight, likelihood=resolve(estimator.likelihood, LIKELIHOODS))
+    source = read_source(X)
+    source = source if isinstance(kept, slice) else source.take(kept)
+    table = None if past is None else past.table
+    if past is not None and table is not None and table.asked == repr(columns):
+        likelihood = past.architecture.likelihood
+    else:
+        likelihood, table = columns.resolve(
+            lambda selected: column_indices(X, selected(X) if callable(selected) else selected),
+            source,
+            _named,
+        )
+    return Read(X=table.encode(source), weight=weight, likelihood=likelihood, table=table)
+
+
+def _named(value: Any) -> Likelihood:
+    """Give the likelihood of an entry, by its alias or as a clone."""
+    aliases = sorted(set(LIKELIHOODS) - {"auto"})
+    if isinstance(value, Likelihood) or value in aliases:
+        return resolve(value, LIKELIHOODS)
+    raise ValueError(
+        f"A likelihood of columns is an object of skvae.likelihoods or one of {aliases}. Got "
+        f"{shown(value)}."
+    )

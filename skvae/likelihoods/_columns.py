@@ -1,0 +1,202 @@
+"""Likelihoods by columns, as users state them, and as a fit takes them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sklearn.base import clone
+
+from skvae._sklearn.compat import BaseComposition
+from skvae.likelihoods._auto import choose
+from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._joint import Joint
+from skvae.tables import Column, Source, Table, read_column
+
+# Name, likelihood and columns.
+Entry = tuple[str, Any, Any]
+
+
+class Columns(BaseComposition):
+    """A likelihood for each column of a table, as ``ColumnTransformer`` takes its transformers.
+
+    Given as ``likelihood``, a list of these tuples does as well. Columns that no entry names have
+    the likelihood that "auto" chooses by their types and values.
+
+    Parameters
+    ----------
+    columns : list of (str, Likelihood or str, columns)
+        A name, by which ``set_params`` reaches the likelihood; the likelihood, or its alias; and
+        columns by name, position, slice, mask, or a callable that is given the table, such as
+        ``make_column_selector``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.datasets import load_wine
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.likelihoods import Columns, LogNormal
+    >>> frame = load_wine(as_frame=True).frame
+    >>> columns = Columns([("positive", LogNormal(), ["proline", "color_intensity"])])
+    >>> vae = VariationalAutoencoder(2, likelihood=columns, max_iter=0).fit(frame)
+    >>> vae.sample(100, random_state=0)["target"].unique().tolist()
+    [1, 2, 0]
+    """
+
+    def __init__(self, columns: Sequence[Entry] = ()) -> None:
+        self.columns = columns
+
+    @property
+    def _pairs(self) -> list[tuple[str, Any]]:
+        return [(name, likelihood) for name, likelihood, _ in self.columns]
+
+    @_pairs.setter
+    def _pairs(self, pairs: list[tuple[str, Any]]) -> None:
+        each = zip(pairs, self.columns, strict=True)
+        self.columns = [(*pair, columns) for pair, (_, _, columns) in each]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Give the parameters, with those of the likelihoods by their names."""
+        return self._get_params("_pairs", deep=deep and self._is_well_formed)
+
+    def set_params(self, **params: Any) -> Columns:
+        """Set parameters, or likelihoods or their parameters by name."""
+        self._set_params("_pairs", **params)
+        return self
+
+    @property
+    def _is_well_formed(self) -> bool:
+        entries = self.columns
+        return isinstance(entries, list | tuple) and all(
+            isinstance(entry, list | tuple) and len(entry) == 3 for entry in entries
+        )
+
+    def check(self, named: Callable[[Any], Any]) -> list[Entry]:
+        """Give the entries with likelihoods of their own.
+
+        Parameters
+        ----------
+        named : callable
+            Gives a likelihood for an alias, and a clone for an object.
+
+        Raises
+        ------
+        ValueError
+            If they are no such tuples, names are not unique, or an alias is unknown.
+        """
+        if not self._is_well_formed:
+            raise ValueError(
+                f"likelihood takes a list of tuples (name, likelihood, columns), such as "
+                f"('price', LogNormal(), ['fare']). Got {self.columns!r}."
+            )
+        again = [name for name, n in Counter(name for name, *_ in self.columns).items() if n > 1]
+        if again:
+            raise ValueError(
+                f"Names of likelihoods must differ. Got {again[0]!r} twice. Rename one."
+            )
+        for name, *_ in self.columns:
+            if not isinstance(name, str) or "__" in name or name == "columns":
+                raise ValueError(
+                    f"The name of a likelihood is a string without '__', other than 'columns'. "
+                    f"Got {name!r}. Rename it."
+                )
+        return [(name, named(likelihood), columns) for name, likelihood, columns in self.columns]
+
+    def resolve(
+        self, select: Callable[[Any], list[int]], source: Source, named: Callable[[Any], Any]
+    ) -> tuple[Likelihood, Table]:
+        """Choose the likelihood of each column, and what numbers it becomes.
+
+        Parameters
+        ----------
+        select : callable
+            Gives positions of columns for what an entry names them by.
+        source : Source
+            The columns, of the rows that count.
+        named : callable
+            As in ``check``.
+
+        Returns
+        -------
+        likelihood : Likelihood
+            Of the numbers.
+        table : Table
+            From columns to numbers.
+        """
+        owner = self._owners(select, self.check(named), source)
+        columns = [
+            read_column(raw, owner[j][1].coding) for j, raw in enumerate(source.columns)
+        ]
+        blocks: dict[Any, list[int]] = {}
+        for j, (entry, likelihood) in enumerate(owner):
+            # Columns that share a parameter are one entry's; all others of a kind are one block.
+            is_shared = _shares(likelihood)
+            blocks.setdefault((entry if is_shared else "", repr(likelihood)), []).append(j)
+        starts, first, parts, chosen = [0] * len(columns), 0, [], []
+        for (_, _), members in blocks.items():
+            for j in members:
+                starts[j] = first
+                first += columns[j].width
+            own = [columns[j] for j in members]
+            entry, likelihood = owner[members[0]]
+            parts.append((_for_columns(likelihood, own), sum(column.width for column in own)))
+            chosen.append((entry, clone(likelihood), [source.names[j] for j in members]))
+        table = Table(
+            library=source.library,
+            names=source.names,
+            columns=columns,
+            starts=starts,
+            asked=repr(self),
+        )
+        if len(parts) == 1 and _shares(owner[0][1]):  # it is PCA's table
+            return parts[0][0], table
+        return Joint(parts, Columns(_uniquely_named(chosen))), table
+
+    @staticmethod
+    def _owners(
+        select: Callable[[Any], list[int]], entries: list[Entry], source: Source
+    ) -> list[tuple[str, Likelihood]]:
+        """Name and likelihood of each column."""
+        owner: dict[int, tuple[str, Likelihood]] = {}
+        for name, likelihood, selector in entries:
+            for j in select(selector):
+                if j in owner:
+                    raise ValueError(
+                        f"Column {source.columns[j].name!r} has two likelihoods, {owner[j][0]!r} "
+                        f"and {name!r}. Leave it out of one."
+                    )
+                owner[j] = name, likelihood
+        for j, raw in enumerate(source.columns):
+            if j not in owner:
+                likelihood = choose(raw)
+                owner[j] = _snake(type(likelihood).__name__), likelihood
+        return [owner[j] for j in range(len(source.columns))]
+
+
+def _shares(likelihood: Likelihood) -> bool:
+    """Whether columns of this likelihood share a parameter."""
+    if likelihood.coding.kind != "number":
+        return False
+    one, two = likelihood.parameter_shapes(1), likelihood.parameter_shapes(2)
+    return bool(one) and one == two
+
+
+def _for_columns(likelihood: Likelihood, columns: list[Column]) -> Likelihood:
+    if likelihood.coding.kind == "number":
+        return likelihood
+    return likelihood.for_levels([column.totals for column in columns])
+
+
+def _uniquely_named(entries: list[Entry]) -> list[Entry]:
+    seen: Counter[str] = Counter()
+    named = []
+    for name, likelihood, columns in entries:
+        seen[name] += 1
+        named.append((name if seen[name] == 1 else f"{name}_{seen[name]}", likelihood, columns))
+    return named
+
+
+def _snake(name: str) -> str:
+    return re.sub("(?<!^)(?=[A-Z])", "_", name).lower()

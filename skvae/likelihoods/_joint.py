@@ -1,0 +1,320 @@
+"""Likelihoods of a table's blocks of columns, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae._core.flat import Pullback, Shape
+from skvae.likelihoods._base import FIXED_NOISE, Likelihood, Response, Width
+from skvae.tables import ColumnRanges, Link, Moments, View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Where a block's numbers are among all.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+        Of the block.
+    targets, location, extra, parameters : slice
+        Of the targets, of the raw output's two kinds of columns, and of the list of parameters.
+    """
+
+    likelihood: Likelihood
+    targets: slice
+    location: slice
+    extra: slice
+    parameters: slice
+
+    @property
+    def n_targets(self) -> int:
+        """Number of the block's targets."""
+        return self.targets.stop - self.targets.start
+
+    def raw(self, raw: Any) -> Any:
+        """The block's raw output of all."""
+        location = raw[..., self.location]
+        if self.extra.start == self.extra.stop:
+            return location
+        both = [location, raw[..., self.extra]]
+        return torch.cat(both, -1) if isinstance(raw, Tensor) else np.concatenate(both, -1)
+
+    def moments(self, moments: Moments) -> Moments:
+        """The block's moments of all."""
+        return Moments(
+            mean=moments.mean[self.targets],
+            variance=moments.variance[self.targets],
+            total_weight=moments.total_weight,
+            count=moments.count,
+        )
+
+
+class Joint(Likelihood):
+    """p(x|z) = prod_b p_b(x_b|z), over blocks of adjacent columns with a likelihood each.
+
+    Parameters
+    ----------
+    blocks : list of (Likelihood, int)
+        Likelihood of each block, and its number of targets.
+    columns : Columns, default=None
+        What users see of it: the likelihood of each column of their table.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[Likelihood, int]], columns: Any = None) -> None:
+        self.blocks = blocks
+        self.columns = columns
+
+    @property
+    def chosen(self) -> Any:
+        """The likelihood of each column."""
+        return self if self.columns is None else self.columns
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """The blocks with their places; in the raw output all locations come first."""
+        parts, width = [], Width(*(sum(w) for w in zip(*self._widths, strict=True)))
+        start, place, extra, first = 0, 0, width.location, 0
+        for (likelihood, n), own in zip(self.blocks, self._widths, strict=True):
+            n_parameters = len(likelihood.parameter_shapes(n))
+            part = Part(
+                likelihood=likelihood,
+                targets=slice(start, start + n),
+                location=slice(place, place + own.location),
+                extra=slice(extra, extra + own.extra),
+                parameters=slice(first, first + n_parameters),
+            )
+            start, place = part.targets.stop, part.location.stop
+            extra, first = part.extra.stop, part.parameters.stop
+            parts.append(part)
+        return parts
+
+    @property
+    def _widths(self) -> list[Width]:
+        return [likelihood.width(n) for likelihood, n in self.blocks]
+
+    def __getstate__(self) -> Any:
+        return {name: value for name, value in super().__getstate__().items() if name != "parts"}
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def has_domain(self) -> bool:  # type: ignore[override]
+        """Whether a block has one."""
+        return any(likelihood.has_domain for likelihood, _ in self.blocks)
+
+    @property
+    def is_written(self) -> bool:  # type: ignore[override]
+        """Whether all blocks are."""
+        return all(likelihood.is_written for likelihood, _ in self.blocks)
+
+    @property
+    def link(self) -> Link:  # type: ignore[override]
+        """Of each column."""
+        links: list[str] = []
+        for likelihood, n in self.blocks:
+            own = likelihood.link
+            links += [own] * n if isinstance(own, str) else own
+        return "identity" if set(links) == {"identity"} else tuple(links)
+
+    def check(self, columns: ColumnRanges) -> None:
+        """Raise ValueError if a column is outside its block's domain."""
+        for part in self.parts:
+            if part.likelihood.has_domain:
+                part.likelihood.check(columns.part(part.targets))
+
+    def group_sizes(self, n_targets: int) -> tuple[int, ...]:
+        """Cells of all blocks."""
+        groups = (lik.group_sizes(n) or (1,) * n for lik, n in self.blocks)
+        return tuple(size for sizes in groups for size in sizes)
+
+    def width(self, n_targets: int) -> Width:
+        """Sums of the blocks'."""
+        return Width(*(sum(w) for w in zip(*self._widths, strict=True)))
+
+    def parameter_shapes(self, n_targets: int) -> list[Shape]:
+        """Those of all blocks."""
+        return [shape for lik, n in self.blocks for shape in lik.parameter_shapes(n)]
+
+    # ------------------------------------------------------------------ how it starts
+
+    def _views(self, moments: Moments, inputs: Moments) -> list[View]:
+        return [
+            part.likelihood.view(part.moments(moments), part.moments(inputs))
+            for part in self.parts
+        ]
+
+    def view(self, moments: Moments, inputs: Moments) -> View:
+        """Views of the blocks, side by side; latents are weighed by columns of unit variance."""
+        views, std = self._views(moments, inputs), np.sqrt(moments.variance)
+        unit = np.divide(1.0, std, out=np.zeros_like(std), where=std > 0)
+        for part, view in zip(self.parts, views, strict=True):
+            if view.unit is not None:
+                unit[part.targets] = view.unit
+
+        def joined(read: Callable[[View], np.ndarray | None], missing: float) -> np.ndarray:
+            columns = []
+            for view in views:
+                own = read(view)
+                columns.append(np.full(view.n_inputs, missing) if own is None else own)
+            return np.concatenate(columns)
+
+        return View(
+            mean=moments.mean,
+            total_variance=moments.times(unit).total_variance,
+            shift=joined(lambda view: view.shift, 0.0),
+            scale=joined(lambda view: view.scale, 1.0),
+            link=self.link,
+            input_shift=joined(lambda view: view.input_shift, 0.0),
+            input_scale=joined(lambda view: view.input_scale, 1.0),
+            unit=unit,
+        )
+
+    def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
+        """Responses of the blocks, side by side; noises that blocks share stay within them."""
+        responses = [
+            part.likelihood.response(own, part.moments(moments), part.moments(inputs))
+            for part, own in zip(self.parts, self._views(moments, inputs), strict=True)
+        ]
+        groups, first = [], 0
+        for response in responses:
+            own_groups = response.noise_groups
+            is_free = own_groups != FIXED_NOISE
+            groups.append(np.where(is_free, own_groups + first, FIXED_NOISE))
+            first += len(own_groups)
+        return Response(
+            natural=np.concatenate([response.natural for response in responses]),
+            spread=np.concatenate([response.spread for response in responses]),
+            gain=np.concatenate([response.gain for response in responses]),
+            noise=np.concatenate(groups),
+        )
+
+    def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Locations of the blocks."""
+        return np.concatenate(
+            [
+                part.likelihood.recentred(natural[part.location], variance[part.location])
+                for part in self.parts
+            ]
+        )
+
+    def start_noise(
+        self,
+        parameters: Sequence[Tensor],
+        extra_bias: Tensor,
+        noise_variance: np.ndarray,
+        response: Response,
+    ) -> None:
+        """Start each block; a noise that its columns share is the mean of theirs."""
+        first = self.parts[-1].location.stop
+        for part in self.parts:
+            noise, groups = noise_variance[part.targets], response.noise[part.targets]
+            is_shared = (groups == groups[0]).all() and groups[0] != FIXED_NOISE and len(groups) > 1
+            own = Response(
+                natural=response.natural[part.location],
+                spread=response.spread[part.targets],
+                gain=response.gain[part.location],
+                noise="shared" if is_shared else groups,
+            )
+            part.likelihood.start_noise(
+                parameters[part.parameters],
+                extra_bias[part.extra.start - first : part.extra.stop - first],
+                noise.mean(keepdims=True) if is_shared else noise,
+                own,
+            )
+
+    # ------------------------------------------------------------------ its density
+
+    def _each(self, raw: Any, parameters: Sequence[Any]) -> Iterator[tuple[Part, Any, Any]]:
+        for part in self.parts:
+            yield part, part.raw(raw), parameters[part.parameters]
+
+    def constant(self, target: Tensor) -> Tensor | None:
+        """Constants of the blocks' cells."""
+        cells = [part.likelihood.constant(target[:, part.targets]) for part in self.parts]
+        if all(own is None for own in cells):
+            return None
+        zeros = torch.zeros_like(target)
+        for part, own in zip(self.parts, cells, strict=True):
+            if own is not None:
+                zeros[:, part.targets] = own
+        return zeros
+
+    def log_prob(
+        self, raw: Tensor, target: Tensor, observed: Tensor | None, parameters: Sequence[Tensor]
+    ) -> Tensor:
+        """Sum of the blocks' log-densities."""
+        blocks = [
+            part.likelihood.log_prob(
+                own,
+                target[:, part.targets],
+                None if observed is None else observed[:, part.targets],
+                shared,
+            )
+            for part, own, shared in self._each(raw, parameters)
+        ]
+        return torch.stack(blocks).sum(0)
+
+    def log_prob_vjp(
+        self,
+        raw: np.ndarray,
+        target: np.ndarray,
+        observed: np.ndarray | None,
+        parameters: Sequence[np.ndarray],
+        grads: Sequence[np.ndarray],
+    ) -> tuple[np.ndarray, Pullback]:
+        """Sum of the blocks' log-densities; their pullbacks write to one gradient."""
+        total: Any = 0.0
+        pulls = []
+        for part, own, shared in self._each(raw, parameters):
+            log_p, pull_part = part.likelihood.log_prob_vjp(
+                own,
+                target[:, part.targets],
+                None if observed is None else observed[:, part.targets],
+                shared,
+                grads[part.parameters],
+            )
+            total = total + log_p
+            pulls.append((part, pull_part))
+
+        def pull(d: np.ndarray) -> np.ndarray:
+            d_raw = np.empty_like(raw)
+            for part, pull_part in pulls:
+                own, n = pull_part(d), part.location.stop - part.location.start
+                d_raw[..., part.location] = own[..., :n]
+                d_raw[..., part.extra] = own[..., n:]
+            return d_raw
+
+        return total, pull
+
+    def mean(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """Means of the blocks, side by side."""
+        each = self._each(raw, parameters)
+        return torch.cat([part.likelihood.mean(own, shared) for part, own, shared in each], -1)
+
+    def variance(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """Variances of the blocks, side by side."""
+        each = self._each(raw, parameters)
+        return torch.cat(
+            [
+                part.likelihood.variance(own, shared).expand(*raw.shape[:-1], part.n_targets)
+                for part, own, shared in each
+            ],
+            -1,
+        )
+
+    def sample(
+        self, raw: np.ndarray, parameters: Sequence[np.ndarray], rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw each block."""
+        each = self._each(raw, parameters)
+        return np.concatenate(
+            [part.likelihood.sample(own, shared, rng) for part, own, shared in each], -1
+        )
