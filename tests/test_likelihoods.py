@@ -32,7 +32,7 @@ from skvae.likelihoods import (
     soft_bound_inverse,
     soft_bound_vjp,
 )
-from skvae.starts import prepare
+from skvae.starts import PrincipalComponents, prepare
 
 IRIS = load_iris().data
 
@@ -48,6 +48,13 @@ def by_one_latent(mean, spread, n_samples=4000, n_features=6):
 def counts(mean=2.0, spread=0.5, n_samples=300, n_features=4):
     rate = np.exp(by_one_latent(mean, spread, n_samples, n_features))
     return np.random.default_rng(0).poisson(rate).astype(float)
+
+
+def counts_of_sizes(n_samples=300, n_features=6):
+    """Counts whose rows differ tenfold in their totals, which no latent moves."""
+    rng = np.random.default_rng(1)
+    sizes = 10.0 ** rng.uniform(-0.5, 0.5, (n_samples, 1))
+    return rng.poisson(sizes * np.exp(by_one_latent(5.0, 0.5, n_samples, n_features))).astype(float)
 
 
 # ------------------------------------------------------- likelihoods as a user writes them
@@ -242,7 +249,11 @@ LIT = (IRIS > IRIS.mean(0)).astype(float)
 CASES = {
     Gaussian: [(Gaussian(), IRIS, ()), (Gaussian(noise="feature"), IRIS * [1, 10, 100, 1], ())],
     Bernoulli: [(Bernoulli(), LIT, (-0.01, 1.01)), (Bernoulli(), IRIS / 8, (-0.01, 1.01))],
-    Poisson: [(Poisson(), counts(), (-1, 0.5)), (Poisson(), counts(0.1), (-1, 0.5))],
+    Poisson: [
+        (Poisson(), counts(), (-1, 0.5)),
+        (Poisson(), counts(0.1), (-1, 0.5)),
+        (Poisson(library_size=True), counts_of_sizes(), (-1, 0.5)),
+    ],
     StudentT: [(StudentT(df), IRIS, ()) for df in (2.2, 4.0, 30.0)],
     LogNormal: [(LogNormal(), POSITIVE, (-1, 0))],
     NegativeBinomial: [(NegativeBinomial(), counts(), (-1, 0.5))],
@@ -422,6 +433,36 @@ def test_poisson_starts_above_independent_counts_of_cells(n_components):
     X = np.load(Path(os.environ["SKVAE_DATA"]) / "counts_osmfish.npz")["X"].astype(float)
     vae = VariationalAutoencoder(n_components, likelihood="poisson", max_iter=0).fit(X)
     assert vae.score(X) >= scipy.stats.poisson.logpmf(X, X.mean(0)).sum(1).mean()
+
+
+@pytest.mark.parametrize("container", [np.asarray, csr_array])
+def test_library_size_is_the_offset_of_the_rate(container):
+    """Without latents the model is a Poisson whose rates are the mean row's, by each row's size."""
+    X = counts_of_sizes()
+    sizes = X.sum(1, keepdims=True) / X.sum(1).mean()
+    vae = VariationalAutoencoder(
+        1, likelihood=Poisson(library_size=True), init=PrincipalComponents(0), max_iter=0
+    ).fit(container(X))
+    expected = scipy.stats.poisson.logpmf(X, sizes * X.mean(0)).sum(1)
+    np.testing.assert_allclose(vae.score_samples(container(X)), expected, rtol=1e-4)
+    np.testing.assert_allclose(vae.inverse_transform(np.zeros((1, 1)))[0], X.mean(0), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("max_iter", [0, 5])
+def test_library_size_says_nothing_of_the_latents(max_iter):
+    X = counts_of_sizes()
+    vae = VariationalAutoencoder(
+        2, likelihood=Poisson(library_size=True), max_iter=max_iter, random_state=0
+    ).fit(X)
+    np.testing.assert_allclose(vae.transform(3.0 * X), vae.transform(X), atol=1e-5)
+    plain = VariationalAutoencoder(2, likelihood="poisson", max_iter=max_iter, random_state=0)
+    assert vae.score(X) > plain.fit(X).score(X) + 1.0
+
+
+def test_library_size_is_true_or_false():
+    with pytest.raises(ValueError, match=r"'library_size'.*of Poisson.*Got 'log'"):
+        VariationalAutoencoder(1, likelihood=Poisson(library_size="log")).fit(counts())
 
 
 # ------------------------------------------------------- words

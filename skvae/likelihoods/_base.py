@@ -78,7 +78,7 @@ class Likelihood(BaseEstimator, ABC):
     of_probabilities = False
 
     #: What the encoder is shown of X, of all columns or as a tuple of one per column: "identity" is
-    #: the targets, "log1p" suits counts.
+    #: the targets, "log1p" suits counts, "log1p_per_library" those with the row's total as offset.
     link: Link = "identity"
 
     #: Whether ``log_prob_vjp`` is stated, so that the step may be written out.

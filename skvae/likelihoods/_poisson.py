@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._core.checks import check_choice
+from skvae._core.flat import Shape
 from skvae.likelihoods._base import Response
 from skvae.likelihoods._cells import CellLikelihood, Slopes
-from skvae.tables import ColumnRanges, Moments, View
+from skvae.tables import PER_LIBRARY, ColumnRanges, Moments, View
 
 # Least mean of a column at the start: the log of a column of zeros stays finite.
 _LEAST_MEAN = 1e-3
@@ -24,6 +26,13 @@ class Poisson(CellLikelihood):
 
     Domain: whole numbers from 0. Link: log. The encoder is shown log(1 + x), because a network
     that is linear in counts sends a large one beyond all bounds through the exponential.
+
+    Parameters
+    ----------
+    library_size : bool, default=False
+        Whether a row's total, its library size n, says nothing of its latents. Rates are then
+        ``r = n / n0 exp(decoder(z))`` with n0 the mean row's total, the encoder is shown
+        log(1 + x n0 / n), and what is decoded or drawn is a row of the total n0.
 
     References
     ----------
@@ -43,7 +52,19 @@ class Poisson(CellLikelihood):
     """
 
     has_domain = True
-    link = "log1p"
+
+    def __init__(self, library_size: bool = False) -> None:
+        self.library_size = library_size
+
+    @property
+    def link(self) -> str:  # type: ignore[override]
+        """What the encoder is shown: log(1 + x), of x itself or over the library size."""
+        return PER_LIBRARY if self.library_size else "log1p"
+
+    def parameter_shapes(self, n_targets: int) -> list[Shape]:
+        """No parameters are shared."""
+        check_choice(self, "library_size", (False, True))
+        return []
 
     def check(self, columns: ColumnRanges) -> None:
         """Raise ValueError if X is negative or not whole."""
@@ -58,7 +79,7 @@ class Poisson(CellLikelihood):
 
     def view(self, moments: Moments, inputs: Moments) -> View:
         """X is its own target; the encoder sees log(1 + x) standardised."""
-        return logged_view(moments, inputs)
+        return logged_view(moments, inputs, self.link)
 
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Log of the mean m, and the noise of log(1 + x) around it, sqrt(m) / (1 + m)."""
@@ -105,15 +126,15 @@ class Poisson(CellLikelihood):
         return rng.poisson(rate.clip(max=1e18)).astype(raw.dtype)
 
 
-def logged_view(moments: Moments, inputs: Moments) -> View:
-    """Counts as they are for the likelihood; for the encoder log(1 + x), standardised."""
+def logged_view(moments: Moments, inputs: Moments, link: str = "log1p") -> View:
+    """Cells as they are for the likelihood; for the encoder their logarithms, standardised."""
     std = np.sqrt(inputs.variance)
     return View(
         mean=moments.mean,
         total_variance=moments.total_variance,
         shift=np.zeros_like(moments.mean),
         scale=np.ones_like(moments.mean),
-        link="log1p",
+        link=link,
         input_shift=inputs.mean,
         input_scale=np.divide(1.0, std, out=np.zeros_like(std), where=std > 0),
     )

@@ -8,9 +8,10 @@ from skvae.tables._blocks import (
     weighted_moments,
 )
 from skvae.tables._rows import Batch, Rows, convert, shuffled
-from skvae.tables._view import Link, View, shown
+from skvae.tables._view import PER_LIBRARY, Link, View, library_sizes, per_library, shown
 
 __all__ = [
+    "PER_LIBRARY",
     "Batch",
     "ColumnRanges",
     "Link",
@@ -19,6 +20,8 @@ __all__ = [
     "View",
     "blocks",
     "convert",
+    "library_sizes",
+    "per_library",
     "pick",
     "shown",
     "shuffled",
