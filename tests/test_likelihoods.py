@@ -100,15 +100,15 @@ class LogNormal(CellLikelihood):
         cells = -0.5 * (gap * w + logs[0] + LOG_2PI) - np.log(target)
         return cells, [w], [0.5 * (gap * w - 1.0)]
 
-    def mean(self, raw, parameters):
-        return (raw + 0.5 * soft_bound(parameters[0]).exp()).exp()
+    def mean_of_each(self, raw, logs):
+        return (raw[0] + 0.5 * logs[0].exp()).exp()
 
-    def variance(self, raw, parameters):
-        return self.mean(raw, parameters).square() * soft_bound(parameters[0]).exp().expm1()
+    def variance_of_each(self, raw, logs):
+        return self.mean_of_each(raw, logs).square() * logs[0].exp().expm1()
 
-    def sample(self, raw, parameters, rng):
-        std = np.exp(0.5 * soft_bound_vjp(parameters[0])[0])
-        return np.exp(raw + std * rng.standard_normal(raw.shape).astype(raw.dtype))
+    def sample_of_each(self, raw, logs, rng):
+        noise = rng.standard_normal(raw[0].shape).astype(raw.dtype)
+        return np.exp(raw[0] + np.exp(0.5 * logs[0]) * noise)
 
 
 class NegativeBinomial(CellLikelihood):
@@ -157,15 +157,15 @@ class NegativeBinomial(CellLikelihood):
         by_size = digamma(target + size) - digamma(size) + log_q
         return cells, [slope], [slope - size * by_size]
 
-    def mean(self, raw, parameters):
-        return raw.exp()
+    def mean_of_each(self, raw, logs):
+        return raw[0].exp()
 
-    def variance(self, raw, parameters):
-        return raw.exp() + soft_bound(parameters[0]).exp() * raw.exp().square()
+    def variance_of_each(self, raw, logs):
+        return raw[0].exp() + (2.0 * raw[0] + logs[0]).exp()
 
-    def sample(self, raw, parameters, rng):
-        size = np.exp(-soft_bound_vjp(parameters[0])[0])
-        rate = np.exp(raw.astype(np.float64))
+    def sample_of_each(self, raw, logs, rng):
+        size = np.exp(-logs[0])
+        rate = np.exp(raw[0].astype(np.float64))
         return rng.negative_binomial(size, size / (size + rate)).astype(raw.dtype)
 
 
@@ -195,16 +195,15 @@ class PredictedNoise(CellLikelihood):
         w = gap * np.exp(-log_variance)
         return -0.5 * (gap * w + log_variance + LOG_2PI), [w, pull(0.5 * (gap * w - 1.0))], []
 
-    def mean(self, raw, parameters):
-        return raw.chunk(2, -1)[0]
+    def mean_of_each(self, raw, logs):
+        return raw[0]
 
-    def variance(self, raw, parameters):
-        return soft_bound(raw.chunk(2, -1)[1]).exp()
+    def variance_of_each(self, raw, logs):
+        return soft_bound(raw[1]).exp()
 
-    def sample(self, raw, parameters, rng):
-        mean, raw_noise = np.split(raw, 2, -1)
-        noise = rng.standard_normal(mean.shape).astype(raw.dtype)
-        return mean + noise * np.exp(0.5 * soft_bound_vjp(raw_noise)[0])
+    def sample_of_each(self, raw, logs, rng):
+        noise = rng.standard_normal(raw[0].shape).astype(raw.dtype)
+        return raw[0] + noise * np.exp(0.5 * soft_bound_vjp(raw[1])[0])
 
 
 class Gamma(CellLikelihood):
@@ -227,15 +226,15 @@ class Gamma(CellLikelihood):
         rest = size * (logs[0] + raw[0]) + torch.lgamma(size)
         return (size - 1.0) * target.log() - size * target * (-raw[0]).exp() - rest
 
-    def mean(self, raw, parameters):
-        return raw.exp()
+    def mean_of_each(self, raw, logs):
+        return raw[0].exp()
 
-    def variance(self, raw, parameters):
-        return (2.0 * raw + soft_bound(parameters[0])).exp()
+    def variance_of_each(self, raw, logs):
+        return (2.0 * raw[0] + logs[0]).exp()
 
-    def sample(self, raw, parameters, rng):
-        size = np.exp(-soft_bound_vjp(parameters[0])[0])
-        return (rng.gamma(size, 1.0 / size, raw.shape) * np.exp(raw)).astype(raw.dtype)
+    def sample_of_each(self, raw, logs, rng):
+        size = np.exp(-logs[0])
+        return (rng.gamma(size, 1.0 / size, raw[0].shape) * np.exp(raw[0])).astype(raw.dtype)
 
 
 # ------------------------------------------------------- all laws for all likelihoods

@@ -110,19 +110,19 @@ class Poisson(CellLikelihood):
         rate = np.exp(log_rate)
         return target * log_rate - rate, [(target - rate) * (raw[0] <= _MOST)], []
 
-    def mean(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
         """Rate r."""
-        return raw.clamp_max(_MOST).exp()
+        return raw[0].clamp_max(_MOST).exp()
 
-    def variance(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-        """Rate r."""
-        return raw.clamp_max(_MOST).exp()
+    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+        """Rate r, the mean."""
+        return self.mean_of_each(raw, logs)
 
-    def sample(
-        self, raw: np.ndarray, parameters: Sequence[np.ndarray], rng: np.random.Generator
+    def sample_of_each(
+        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
     ) -> np.ndarray:
         """Draw counts."""
-        rate = np.exp(raw.clip(max=_MOST).astype(np.float64))
+        rate = np.exp(raw[0].clip(max=_MOST).astype(np.float64))
         return rng.poisson(rate.clip(max=1e18)).astype(raw.dtype)
 
 
