@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 import torch
 from scipy.sparse import csr_array
-from scipy.special import digamma, expit, gammaln, ndtri
+from scipy.special import expit, ndtri
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 
@@ -23,6 +23,7 @@ from skvae.likelihoods import (
     CellLikelihood,
     Gaussian,
     Likelihood,
+    NegativeBinomial,
     Poisson,
     Response,
     StudentT,
@@ -55,6 +56,17 @@ def counts_of_sizes(n_samples=300, n_features=6):
     rng = np.random.default_rng(1)
     sizes = 10.0 ** rng.uniform(-0.5, 0.5, (n_samples, 1))
     return rng.poisson(sizes * np.exp(by_one_latent(5.0, 0.5, n_samples, n_features))).astype(float)
+
+
+def drawn(likelihood, location, noise=0.05):
+    """Draws of a likelihood of this noise around these logs of the mean."""
+    parameters = [np.full(1, math.log(noise))] * len(likelihood.parameter_shapes(1))
+    return likelihood.sample(location, parameters, np.random.default_rng(0))
+
+
+def over_dispersed(mean):
+    """Negative binomial counts of some dispersion."""
+    return drawn(NegativeBinomial(), by_one_latent(mean, 0.5, 300, 4), noise=0.3)
 
 
 # ------------------------------------------------------- likelihoods as a user writes them
@@ -109,64 +121,6 @@ class LogNormal(CellLikelihood):
     def sample_of_each(self, raw, logs, rng):
         noise = rng.standard_normal(raw[0].shape).astype(raw.dtype)
         return np.exp(raw[0] + np.exp(0.5 * logs[0]) * noise)
-
-
-class NegativeBinomial(CellLikelihood):
-    """Counts of mean r and variance r + a r^2, log r by the decoder and one dispersion a."""
-
-    has_domain = True
-    link = "log1p"
-    check = Poisson.check
-
-    def parameter_shapes(self, n_targets):
-        return [(1,)]
-
-    def view(self, moments, inputs):
-        return logged_view(moments, inputs)
-
-    def response(self, view, moments, inputs):
-        mean = np.maximum(moments.mean, 1e-3)
-        ones = np.ones_like(mean)
-        return Response(natural=np.log(mean), spread=mean / (1.0 + mean), gain=ones, noise="shared")
-
-    def recentred(self, natural, variance):
-        return natural - 0.5 * variance
-
-    def start_noise(self, parameters, extra_bias, noise_variance, response):
-        # Var[log x] is some 1 / r + a: an upper bound of a.
-        parameters[0].copy_(soft_bound_inverse(torch.from_numpy(noise_variance).log()))
-
-    def log_prob_of_each(self, raw, target, logs):
-        size, log_rate = (-logs[0]).exp(), raw[0]
-        normaliser = torch.lgamma(target + size) - torch.lgamma(size) - torch.lgamma(target + 1.0)
-        log_odds = log_rate + logs[0]
-        return (
-            normaliser
-            + target * torch.nn.functional.logsigmoid(log_odds)
-            + size * torch.nn.functional.logsigmoid(-log_odds)
-        )
-
-    def slopes(self, raw, target, logs):
-        size, log_odds = np.exp(-logs[0]), raw[0] + logs[0]
-        p = expit(log_odds)
-        log_p, log_q = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
-        cells = gammaln(target + size) - gammaln(size) - gammaln(target + 1) + target * log_p
-        cells = cells + size * log_q
-        slope = target * (1 - p) - size * p
-        # Of the log dispersion: d size / d log a = -size, d log_odds / d log a = 1.
-        by_size = digamma(target + size) - digamma(size) + log_q
-        return cells, [slope], [slope - size * by_size]
-
-    def mean_of_each(self, raw, logs):
-        return raw[0].exp()
-
-    def variance_of_each(self, raw, logs):
-        return raw[0].exp() + (2.0 * raw[0] + logs[0]).exp()
-
-    def sample_of_each(self, raw, logs, rng):
-        size = np.exp(-logs[0])
-        rate = np.exp(raw[0].astype(np.float64))
-        return rng.negative_binomial(size, size / (size + rate)).astype(raw.dtype)
 
 
 class PredictedNoise(CellLikelihood):
@@ -255,7 +209,10 @@ CASES = {
     ],
     StudentT: [(StudentT(df), IRIS, ()) for df in (2.2, 4.0, 30.0)],
     LogNormal: [(LogNormal(), POSITIVE, (-1, 0))],
-    NegativeBinomial: [(NegativeBinomial(), counts(), (-1, 0.5))],
+    NegativeBinomial: [
+        *((NegativeBinomial(), over_dispersed(mean), (-1, 0.5)) for mean in (0.05, 1.0, 100.0)),
+        (NegativeBinomial(library_size=True), counts_of_sizes(), (-1, 0.5)),
+    ],
     PredictedNoise: [(PredictedNoise(), IRIS, ())],
     Gamma: [(Gamma(), POSITIVE, (-1, 0))],
 }
@@ -313,7 +270,7 @@ def test_check_likelihood_runs_all_laws(monkeypatch):
 
 
 def test_a_likelihood_of_ones_own_passes():
-    testing.check_likelihood(NegativeBinomial(), counts(), outside=(-1.0, 0.5))
+    testing.check_likelihood(Gamma(), POSITIVE, outside=(-1.0, 0.0))
 
 
 # ------------------------------------------------------- SciPy's densities
@@ -364,17 +321,13 @@ def started_spread(likelihood, X):
     prepared = prepare(X, None, likelihood, 1)
     principal, response = prepared.principal(), prepared.response
     signal = np.sqrt(principal.eigenvalues - principal.noise_variance)
-    by_hand = np.abs(principal.vectors * signal)[:, 0] * response.gain
+    unit = 1.0 if principal.unit is None else principal.unit
+    linear = np.square((principal.vectors * signal)[:, 0] * response.gain * unit)
+    by_hand = np.sqrt(likelihood.location_variance(linear))
     vae = VariationalAutoencoder(1, likelihood=likelihood, max_iter=0).fit(X)
     linear = vae._fitted.model(torch.float64).decoder.linear[:, 0].abs().numpy()
     np.testing.assert_allclose(linear, by_hand, rtol=1e-5)
     return linear
-
-
-def drawn(likelihood, location):
-    """Draws of a likelihood of noise 0.05 around these logs of the mean."""
-    parameters = [np.full(1, math.log(0.05))] * len(likelihood.parameter_shapes(1))
-    return likelihood.sample(location, parameters, np.random.default_rng(0))
 
 
 def root_mean_square(values):

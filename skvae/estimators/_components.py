@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import GaussianNoise, Masking
-from skvae.likelihoods import Bernoulli, Gaussian, Likelihood, Poisson, StudentT
+from skvae.likelihoods import Bernoulli, Gaussian, Likelihood, NegativeBinomial, Poisson, StudentT
 from skvae.objectives import ELBO, ImportanceWeighted, Objective
 from skvae.posteriors import Deterministic, DiagonalNormal, FullCovarianceNormal, Posterior
 from skvae.posteriors import Flow as FlowPosterior
@@ -31,6 +31,7 @@ LIKELIHOODS: Aliases = {
     "gaussian": Gaussian,
     "bernoulli": Bernoulli,
     "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
     "student_t": StudentT,
 }
 PRIORS: Aliases = {

@@ -4,15 +4,19 @@ from skvae._core.math import soft_bound, soft_bound_inverse, soft_bound_vjp
 from skvae.likelihoods._base import Likelihood, Response, Width, log_constant
 from skvae.likelihoods._bernoulli import Bernoulli
 from skvae.likelihoods._cells import CellLikelihood
+from skvae.likelihoods._counts import CountLikelihood, logged_view
 from skvae.likelihoods._gaussian import Gaussian, centred_view
-from skvae.likelihoods._poisson import Poisson, logged_view
+from skvae.likelihoods._negative_binomial import NegativeBinomial
+from skvae.likelihoods._poisson import Poisson
 from skvae.likelihoods._student_t import StudentT
 
 __all__ = [
     "Bernoulli",
     "CellLikelihood",
+    "CountLikelihood",
     "Gaussian",
     "Likelihood",
+    "NegativeBinomial",
     "Poisson",
     "Response",
     "StudentT",

@@ -53,12 +53,15 @@ class Response:
     noise : {"unit", "shared", "feature"}
         Variance of the residuals' noise: 1, as the likelihood fixes it; one number that PCA
         estimates; or one for each column, by factor analysis.
+    least_noise : ndarray of shape (n_inputs,) or None
+        What the likelihood holds the noise of each column to be at least, if it is by feature.
     """
 
     natural: np.ndarray
     spread: np.ndarray
     gain: np.ndarray
     noise: str
+    least_noise: np.ndarray | None = None
 
 
 class Likelihood(BaseEstimator, ABC):
@@ -109,6 +112,14 @@ class Likelihood(BaseEstimator, ABC):
     @abstractmethod
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Response of the intercept-only model, in the view's units."""
+
+    def location_variance(self, variance: np.ndarray) -> np.ndarray:
+        """Variance of the location, where the start's linear latents give it this variance.
+
+        For a link that is not linear it is another one, so that the variance of E[x|z] stays the
+        same.
+        """
+        return variance
 
     def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
         """Location of the intercept, to which the start's latents add this variance.

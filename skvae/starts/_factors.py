@@ -41,7 +41,9 @@ def eigenpairs(
     return values[::-1], vectors[:, ::-1]
 
 
-def noise_by_column(residuals: Residuals, n_components: int) -> np.ndarray:
+def noise_by_column(
+    residuals: Residuals, n_components: int, least: np.ndarray | None = None
+) -> np.ndarray:
     """Noise variance of each column, beside the most likely loadings of some latents.
 
     Parameters
@@ -50,6 +52,8 @@ def noise_by_column(residuals: Residuals, n_components: int) -> np.ndarray:
         What is factored.
     n_components : int
         Number of latents.
+    least : ndarray of shape (n_inputs,) or None
+        Least noise of each column, if one is known.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def noise_by_column(residuals: Residuals, n_components: int) -> np.ndarray:
 
     def shrunk(left: np.ndarray) -> np.ndarray:
         seen, prior = n_rows * left.clip(min=0.0), _PRIOR_ROWS * _PRIOR_SHARE * variance
-        return np.where(variance > 0, (seen + prior) / (n_rows + _PRIOR_ROWS), 1.0)
+        noise = np.where(variance > 0, (seen + prior) / (n_rows + _PRIOR_ROWS), 1.0)
+        return noise if least is None else np.maximum(noise, least)
 
     n_pairs = min(n_components, n - 1)
     if n_pairs < 1:

@@ -129,7 +129,7 @@ class Prepared:
             principal = probabilistic_pca(self.spectrum, n_started, 1.0)
             return replace(principal, noise=np.ones(len(self.response.spread)))
         n_started = min(n_started, self.spectrum.rank)
-        noise = noise_by_column(self.residuals, n_started)
+        noise = noise_by_column(self.residuals, n_started, self.response.least_noise)
         unit = np.sqrt(noise)
         values, vectors = eigenpairs(self.residuals, unit, n_started)
         n_counted = int((values > 1.0 + _RAISED).sum())
