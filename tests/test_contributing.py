@@ -119,6 +119,6 @@ def test_worked_example_runs():
 def test_worked_example_is_short():
     """Under 30 lines of code, which is what ``CellLikelihood`` is for."""
     page = (ROOT / "CONTRIBUTING.md").read_text()
-    block = re.search(r">>> class Laplace.*\n((?:\.\.\..*\n)+)", page)[1]
+    block = re.search(r">>> class Logistic.*\n((?:\.\.\..*\n)+)", page)[1]
     lines = [line for line in block.splitlines() if line.strip("." + " ")]
     assert len(lines) < 30

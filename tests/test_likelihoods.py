@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 import torch
 from scipy.sparse import csr_array
-from scipy.special import digamma, expit, gammaln, ndtri
+from scipy.special import expit, ndtri
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 
@@ -23,6 +23,7 @@ from skvae.likelihoods import (
     CellLikelihood,
     Gaussian,
     Likelihood,
+    NegativeBinomial,
     Poisson,
     Response,
     StudentT,
@@ -32,7 +33,7 @@ from skvae.likelihoods import (
     soft_bound_inverse,
     soft_bound_vjp,
 )
-from skvae.starts import prepare
+from skvae.starts import PrincipalComponents, prepare
 
 IRIS = load_iris().data
 
@@ -48,6 +49,24 @@ def by_one_latent(mean, spread, n_samples=4000, n_features=6):
 def counts(mean=2.0, spread=0.5, n_samples=300, n_features=4):
     rate = np.exp(by_one_latent(mean, spread, n_samples, n_features))
     return np.random.default_rng(0).poisson(rate).astype(float)
+
+
+def counts_of_sizes(n_samples=300, n_features=6):
+    """Counts whose rows differ tenfold in their totals, which no latent moves."""
+    rng = np.random.default_rng(1)
+    sizes = 10.0 ** rng.uniform(-0.5, 0.5, (n_samples, 1))
+    return rng.poisson(sizes * np.exp(by_one_latent(5.0, 0.5, n_samples, n_features))).astype(float)
+
+
+def drawn(likelihood, location, noise=0.05):
+    """Draws of a likelihood of this noise around these logs of the mean."""
+    parameters = [np.full(1, math.log(noise))] * len(likelihood.parameter_shapes(1))
+    return likelihood.sample(location, parameters, np.random.default_rng(0))
+
+
+def over_dispersed(mean):
+    """Negative binomial counts of some dispersion."""
+    return drawn(NegativeBinomial(), by_one_latent(mean, 0.5, 300, 4), noise=0.3)
 
 
 # ------------------------------------------------------- likelihoods as a user writes them
@@ -93,73 +112,15 @@ class LogNormal(CellLikelihood):
         cells = -0.5 * (gap * w + logs[0] + LOG_2PI) - np.log(target)
         return cells, [w], [0.5 * (gap * w - 1.0)]
 
-    def mean(self, raw, parameters):
-        return (raw + 0.5 * soft_bound(parameters[0]).exp()).exp()
+    def mean_of_each(self, raw, logs):
+        return (raw[0] + 0.5 * logs[0].exp()).exp()
 
-    def variance(self, raw, parameters):
-        return self.mean(raw, parameters).square() * soft_bound(parameters[0]).exp().expm1()
+    def variance_of_each(self, raw, logs):
+        return self.mean_of_each(raw, logs).square() * logs[0].exp().expm1()
 
-    def sample(self, raw, parameters, rng):
-        std = np.exp(0.5 * soft_bound_vjp(parameters[0])[0])
-        return np.exp(raw + std * rng.standard_normal(raw.shape).astype(raw.dtype))
-
-
-class NegativeBinomial(CellLikelihood):
-    """Counts of mean r and variance r + a r^2, log r by the decoder and one dispersion a."""
-
-    has_domain = True
-    link = "log1p"
-    check = Poisson.check
-
-    def parameter_shapes(self, n_targets):
-        return [(1,)]
-
-    def view(self, moments, inputs):
-        return logged_view(moments, inputs)
-
-    def response(self, view, moments, inputs):
-        mean = np.maximum(moments.mean, 1e-3)
-        ones = np.ones_like(mean)
-        return Response(natural=np.log(mean), spread=mean / (1.0 + mean), gain=ones, noise="shared")
-
-    def recentred(self, natural, variance):
-        return natural - 0.5 * variance
-
-    def start_noise(self, parameters, extra_bias, noise_variance, response):
-        # Var[log x] is some 1 / r + a: an upper bound of a.
-        parameters[0].copy_(soft_bound_inverse(torch.from_numpy(noise_variance).log()))
-
-    def log_prob_of_each(self, raw, target, logs):
-        size, log_rate = (-logs[0]).exp(), raw[0]
-        normaliser = torch.lgamma(target + size) - torch.lgamma(size) - torch.lgamma(target + 1.0)
-        log_odds = log_rate + logs[0]
-        return (
-            normaliser
-            + target * torch.nn.functional.logsigmoid(log_odds)
-            + size * torch.nn.functional.logsigmoid(-log_odds)
-        )
-
-    def slopes(self, raw, target, logs):
-        size, log_odds = np.exp(-logs[0]), raw[0] + logs[0]
-        p = expit(log_odds)
-        log_p, log_q = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
-        cells = gammaln(target + size) - gammaln(size) - gammaln(target + 1) + target * log_p
-        cells = cells + size * log_q
-        slope = target * (1 - p) - size * p
-        # Of the log dispersion: d size / d log a = -size, d log_odds / d log a = 1.
-        by_size = digamma(target + size) - digamma(size) + log_q
-        return cells, [slope], [slope - size * by_size]
-
-    def mean(self, raw, parameters):
-        return raw.exp()
-
-    def variance(self, raw, parameters):
-        return raw.exp() + soft_bound(parameters[0]).exp() * raw.exp().square()
-
-    def sample(self, raw, parameters, rng):
-        size = np.exp(-soft_bound_vjp(parameters[0])[0])
-        rate = np.exp(raw.astype(np.float64))
-        return rng.negative_binomial(size, size / (size + rate)).astype(raw.dtype)
+    def sample_of_each(self, raw, logs, rng):
+        noise = rng.standard_normal(raw[0].shape).astype(raw.dtype)
+        return np.exp(raw[0] + np.exp(0.5 * logs[0]) * noise)
 
 
 class PredictedNoise(CellLikelihood):
@@ -188,16 +149,15 @@ class PredictedNoise(CellLikelihood):
         w = gap * np.exp(-log_variance)
         return -0.5 * (gap * w + log_variance + LOG_2PI), [w, pull(0.5 * (gap * w - 1.0))], []
 
-    def mean(self, raw, parameters):
-        return raw.chunk(2, -1)[0]
+    def mean_of_each(self, raw, logs):
+        return raw[0]
 
-    def variance(self, raw, parameters):
-        return soft_bound(raw.chunk(2, -1)[1]).exp()
+    def variance_of_each(self, raw, logs):
+        return soft_bound(raw[1]).exp()
 
-    def sample(self, raw, parameters, rng):
-        mean, raw_noise = np.split(raw, 2, -1)
-        noise = rng.standard_normal(mean.shape).astype(raw.dtype)
-        return mean + noise * np.exp(0.5 * soft_bound_vjp(raw_noise)[0])
+    def sample_of_each(self, raw, logs, rng):
+        noise = rng.standard_normal(raw[0].shape).astype(raw.dtype)
+        return raw[0] + noise * np.exp(0.5 * soft_bound_vjp(raw[1])[0])
 
 
 class Gamma(CellLikelihood):
@@ -220,15 +180,15 @@ class Gamma(CellLikelihood):
         rest = size * (logs[0] + raw[0]) + torch.lgamma(size)
         return (size - 1.0) * target.log() - size * target * (-raw[0]).exp() - rest
 
-    def mean(self, raw, parameters):
-        return raw.exp()
+    def mean_of_each(self, raw, logs):
+        return raw[0].exp()
 
-    def variance(self, raw, parameters):
-        return (2.0 * raw + soft_bound(parameters[0])).exp()
+    def variance_of_each(self, raw, logs):
+        return (2.0 * raw[0] + logs[0]).exp()
 
-    def sample(self, raw, parameters, rng):
-        size = np.exp(-soft_bound_vjp(parameters[0])[0])
-        return (rng.gamma(size, 1.0 / size, raw.shape) * np.exp(raw)).astype(raw.dtype)
+    def sample_of_each(self, raw, logs, rng):
+        size = np.exp(-logs[0])
+        return (rng.gamma(size, 1.0 / size, raw[0].shape) * np.exp(raw[0])).astype(raw.dtype)
 
 
 # ------------------------------------------------------- all laws for all likelihoods
@@ -242,10 +202,17 @@ LIT = (IRIS > IRIS.mean(0)).astype(float)
 CASES = {
     Gaussian: [(Gaussian(), IRIS, ()), (Gaussian(noise="feature"), IRIS * [1, 10, 100, 1], ())],
     Bernoulli: [(Bernoulli(), LIT, (-0.01, 1.01)), (Bernoulli(), IRIS / 8, (-0.01, 1.01))],
-    Poisson: [(Poisson(), counts(), (-1, 0.5)), (Poisson(), counts(0.1), (-1, 0.5))],
+    Poisson: [
+        (Poisson(), counts(), (-1, 0.5)),
+        (Poisson(), counts(0.1), (-1, 0.5)),
+        (Poisson(library_size=True), counts_of_sizes(), (-1, 0.5)),
+    ],
     StudentT: [(StudentT(df), IRIS, ()) for df in (2.2, 4.0, 30.0)],
     LogNormal: [(LogNormal(), POSITIVE, (-1, 0))],
-    NegativeBinomial: [(NegativeBinomial(), counts(), (-1, 0.5))],
+    NegativeBinomial: [
+        *((NegativeBinomial(), over_dispersed(mean), (-1, 0.5)) for mean in (0.05, 1.0, 100.0)),
+        (NegativeBinomial(library_size=True), counts_of_sizes(), (-1, 0.5)),
+    ],
     PredictedNoise: [(PredictedNoise(), IRIS, ())],
     Gamma: [(Gamma(), POSITIVE, (-1, 0))],
 }
@@ -303,7 +270,7 @@ def test_check_likelihood_runs_all_laws(monkeypatch):
 
 
 def test_a_likelihood_of_ones_own_passes():
-    testing.check_likelihood(NegativeBinomial(), counts(), outside=(-1.0, 0.5))
+    testing.check_likelihood(Gamma(), POSITIVE, outside=(-1.0, 0.0))
 
 
 # ------------------------------------------------------- SciPy's densities
@@ -354,17 +321,13 @@ def started_spread(likelihood, X):
     prepared = prepare(X, None, likelihood, 1)
     principal, response = prepared.principal(), prepared.response
     signal = np.sqrt(principal.eigenvalues - principal.noise_variance)
-    by_hand = np.abs(principal.vectors * signal)[:, 0] * response.gain
+    unit = 1.0 if principal.unit is None else principal.unit
+    linear = np.square((principal.vectors * signal)[:, 0] * response.gain * unit)
+    by_hand = np.sqrt(likelihood.location_variance(linear))
     vae = VariationalAutoencoder(1, likelihood=likelihood, max_iter=0).fit(X)
     linear = vae._fitted.model(torch.float64).decoder.linear[:, 0].abs().numpy()
     np.testing.assert_allclose(linear, by_hand, rtol=1e-5)
     return linear
-
-
-def drawn(likelihood, location):
-    """Draws of a likelihood of noise 0.05 around these logs of the mean."""
-    parameters = [np.full(1, math.log(0.05))] * len(likelihood.parameter_shapes(1))
-    return likelihood.sample(location, parameters, np.random.default_rng(0))
 
 
 def root_mean_square(values):
@@ -422,6 +385,36 @@ def test_poisson_starts_above_independent_counts_of_cells(n_components):
     X = np.load(Path(os.environ["SKVAE_DATA"]) / "counts_osmfish.npz")["X"].astype(float)
     vae = VariationalAutoencoder(n_components, likelihood="poisson", max_iter=0).fit(X)
     assert vae.score(X) >= scipy.stats.poisson.logpmf(X, X.mean(0)).sum(1).mean()
+
+
+@pytest.mark.parametrize("container", [np.asarray, csr_array])
+def test_library_size_is_the_offset_of_the_rate(container):
+    """Without latents the model is a Poisson whose rates are the mean row's, by each row's size."""
+    X = counts_of_sizes()
+    sizes = X.sum(1, keepdims=True) / X.sum(1).mean()
+    vae = VariationalAutoencoder(
+        1, likelihood=Poisson(library_size=True), init=PrincipalComponents(0), max_iter=0
+    ).fit(container(X))
+    expected = scipy.stats.poisson.logpmf(X, sizes * X.mean(0)).sum(1)
+    np.testing.assert_allclose(vae.score_samples(container(X)), expected, rtol=1e-4)
+    np.testing.assert_allclose(vae.inverse_transform(np.zeros((1, 1)))[0], X.mean(0), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("max_iter", [0, 5])
+def test_library_size_says_nothing_of_the_latents(max_iter):
+    X = counts_of_sizes()
+    vae = VariationalAutoencoder(
+        2, likelihood=Poisson(library_size=True), max_iter=max_iter, random_state=0
+    ).fit(X)
+    np.testing.assert_allclose(vae.transform(3.0 * X), vae.transform(X), atol=1e-5)
+    plain = VariationalAutoencoder(2, likelihood="poisson", max_iter=max_iter, random_state=0)
+    assert vae.score(X) > plain.fit(X).score(X) + 1.0
+
+
+def test_library_size_is_true_or_false():
+    with pytest.raises(ValueError, match=r"'library_size'.*of Poisson.*Got 'log'"):
+        VariationalAutoencoder(1, likelihood=Poisson(library_size="log")).fit(counts())
 
 
 # ------------------------------------------------------- words

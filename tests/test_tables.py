@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 
 from skvae import VariationalAutoencoder
 from skvae.likelihoods import Gaussian
-from skvae.tables import Rows, View, shown
+from skvae.tables import PER_LIBRARY, Rows, View, convert, per_library, shown
 
 X = np.random.RandomState(0).poisson(3.0, (50, 4)).astype(float)
 MIXED = ("identity", "log1p", "identity", "log1p")
@@ -42,6 +42,28 @@ def test_columns_have_units_and_links_of_their_own(container):
     np.testing.assert_allclose(view.log_jacobian(observed), np.log(scale))
     larger = view.over(3.0)
     np.testing.assert_allclose(larger.input_unit, [6.0, 1.0, 1.5, 1.0])
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("link", [PER_LIBRARY, ("identity", *(PER_LIBRARY,) * 3)], ids=str)
+def test_library_size_is_divided_from_the_inputs_and_becomes_the_offset(link, container):
+    of_counts = np.equal(link, PER_LIBRARY)
+    counts = X * of_counts
+    sizes = np.maximum(counts.sum(1), 0.5) / counts.sum(1).mean()
+    view = View(mean=X.mean(0), total_variance=1.0, shift=np.zeros(4), scale=np.ones(4), link=link)
+    rows = Rows(container(X), None, view, torch.float64, torch.device("cpu"))
+    expected = np.where(of_counts, np.log1p(X / sizes[:, None]), X)
+    for batch, part in (
+        (rows.part(slice(3, 20)), slice(3, 20)),
+        (rows.take(torch.tensor([7, 2])), [7, 2]),
+        (convert(container(X), view, torch.float64, torch.device("cpu")), slice(None)),
+    ):
+        np.testing.assert_array_equal(batch.target, X[part])
+        np.testing.assert_allclose(batch.inputs, expected[part])
+        np.testing.assert_allclose(batch.offset, np.log(sizes)[part][:, None] * of_counts)
+    divided = shown(per_library(container(X), link, X.mean(0)), link)[:]
+    assert sparse.issparse(divided) == (container is sparse.csr_array)
+    np.testing.assert_allclose(divided.toarray() if sparse.issparse(divided) else divided, expected)
 
 
 class GaussianByColumn(Gaussian):

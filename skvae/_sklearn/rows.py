@@ -81,8 +81,7 @@ def check_table(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int 
         X = as_numpy(X)
         array = np.asarray(X)
         if array.ndim != 2 or array.dtype.kind in "iufc":
-            options = {"reset": reset, "ensure_min_samples": ensure_min_samples}
-            return check_rows(estimator, X, **options)
+            return check_rows(estimator, X, reset=reset, ensure_min_samples=ensure_min_samples)
         X = array.astype(object)
     with on_arrays():
         validate_data(estimator, X, reset=reset, skip_check_array=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Self
 
-import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
@@ -169,9 +168,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
             watch.snapshot = lambda epoch: as_of(self, epoch, read)
             with limit_threads(self._work(choices, plan, read.X)):
                 resumed = self._resumed(choices, plan, adapted=False) if resume else None
-                fit = fit_model(
-                    read.X, read.weight, choices.parts, k, plan, random_state, resumed
-                )
+                fit = fit_model(read.X, read.weight, choices.parts, k, plan, random_state, resumed)
                 seed = int(random_state.randint(2**31 - 1))
                 self._fitted = read_fit(fit, read, plan.beta, seed, keep=self.warm_start)
                 publish(self, self._fitted, fit, read, origin=watch.origin)
@@ -238,7 +235,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
     def _choices(self, read: Read) -> Choices:
         """Read the parameters, and check them against each other and against X."""
         chosen = {**self._chosen(), "likelihood": read.likelihood}
-        components = {
+        components: dict[str, Any] = {
             name: read.likelihood if name == "likelihood" else resolve(chosen[name], aliases)
             for name, (aliases, _) in COMPONENTS.items()
         }

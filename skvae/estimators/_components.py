@@ -15,6 +15,7 @@ from skvae.likelihoods import (
     Columns,
     Gaussian,
     Likelihood,
+    NegativeBinomial,
     Ordinal,
     Poisson,
     StudentT,
@@ -43,6 +44,7 @@ LIKELIHOODS: Aliases = {
     "categorical": Categorical,
     "ordinal": Ordinal,
     "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
     "student_t": StudentT,
 }
 PRIORS: Aliases = {

@@ -75,7 +75,8 @@ def read_rows(
         X = check_rows(estimator, X, **options)
     else:
         X = check_table(estimator, X, **options)
-    weight, kept = None, slice(None)
+    weight: np.ndarray | None = None
+    kept: Any = slice(None)
     if sample_weight is not None:
         weight, positive = check_weight(sample_weight, X, n_least)
         kept = slice(None) if positive.all() else positive

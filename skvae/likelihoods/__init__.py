@@ -6,10 +6,12 @@ from skvae.likelihoods._bernoulli import Bernoulli
 from skvae.likelihoods._categorical import Categorical
 from skvae.likelihoods._cells import CellLikelihood
 from skvae.likelihoods._columns import Columns
+from skvae.likelihoods._counts import CountLikelihood, logged_view
 from skvae.likelihoods._gaussian import Gaussian, centred_view
 from skvae.likelihoods._joint import Joint
+from skvae.likelihoods._negative_binomial import NegativeBinomial
 from skvae.likelihoods._ordinal import Ordinal
-from skvae.likelihoods._poisson import Poisson, logged_view
+from skvae.likelihoods._poisson import Poisson
 from skvae.likelihoods._student_t import StudentT
 
 __all__ = [
@@ -18,9 +20,11 @@ __all__ = [
     "Categorical",
     "CellLikelihood",
     "Columns",
+    "CountLikelihood",
     "Gaussian",
     "Joint",
     "Likelihood",
+    "NegativeBinomial",
     "Ordinal",
     "Poisson",
     "Response",

@@ -18,7 +18,6 @@ from skvae._core.flat import Pullback, Shape
 from skvae._sklearn.compat import BaseEstimator
 from skvae.tables import Coding, ColumnRanges, Link, Moments, View
 
-
 # Group of the columns whose noise is 1.
 FIXED_NOISE = -1
 
@@ -58,12 +57,15 @@ class Response:
         Variance of the residuals' noise: 1, as the likelihood fixes it; one number that PCA
         estimates; or one for each column, by factor analysis. An array mixes them: columns of the
         same number share a noise, and those of ``FIXED_NOISE`` have 1.
+    least_noise : ndarray of shape (n_inputs,) or None
+        What the likelihood holds the noise of each column to be at least, if it is by feature.
     """
 
     natural: np.ndarray
     spread: np.ndarray
     gain: np.ndarray
     noise: str | np.ndarray
+    least_noise: np.ndarray | None = None
 
     @property
     def noise_groups(self) -> np.ndarray:
@@ -99,7 +101,7 @@ class Likelihood(BaseEstimator, ABC):
     coding = Coding()
 
     #: What the encoder is shown of X, of all columns or as a tuple of one per column: "identity" is
-    #: the targets, "log1p" suits counts.
+    #: the targets, "log1p" suits counts, "log1p_per_library" those with the row's total as offset.
     link: Link = "identity"
 
     #: Whether ``log_prob_vjp`` is stated, so that the step may be written out.
@@ -143,6 +145,14 @@ class Likelihood(BaseEstimator, ABC):
     @abstractmethod
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Response of the intercept-only model, in the view's units."""
+
+    def location_variance(self, variance: np.ndarray) -> np.ndarray:
+        """Variance of the location, where the start's linear latents give it this variance.
+
+        For a link that is not linear it is another one, so that the variance of E[x|z] stays the
+        same.
+        """
+        return variance
 
     def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
         """Location of the intercept, to which the start's latents add this variance.

@@ -19,9 +19,11 @@ Slopes = tuple[np.ndarray, Sequence[np.ndarray], Sequence[np.ndarray]]
 class CellLikelihood(Likelihood):
     """Base of the likelihoods whose cells are independent given z.
 
-    An author gives ``log_prob_of_each`` and, for the step that is written out, ``slopes``: mask,
-    sum, broadcast and pullback are this class's. Parameters shared by all rows are logs, of a
-    variance or a dispersion, and arrive softly bounded.
+    An author gives ``log_prob_of_each``, ``mean_of_each``, ``variance_of_each``,
+    ``sample_of_each`` and, for the step that is written out, ``slopes``: mask, sum, broadcast and
+    pullback are this class's. All are given the raw numbers by kind, (n_per_cell, ..., n_targets),
+    and the parameters shared by all rows, which are logs, of a variance or a dispersion, and arrive
+    softly bounded.
     """
 
     #: Raw numbers per cell, the location first.
@@ -29,10 +31,21 @@ class CellLikelihood(Likelihood):
 
     @abstractmethod
     def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
-        """Log p of each cell less its constant, in plain torch.
+        """Log p of each cell less its constant, in plain torch, shape (draws, rows, n_targets)."""
 
-        ``raw`` is (n_per_cell, draws, rows, n_targets), the result (draws, rows, n_targets).
-        """
+    @abstractmethod
+    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+        """E[u|z] of each cell, shape (..., n_targets)."""
+
+    @abstractmethod
+    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+        """Var[u|z] of each cell, broadcastable to (..., n_targets)."""
+
+    @abstractmethod
+    def sample_of_each(
+        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw each cell, shape (..., n_targets)."""
 
     def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
         """The same in NumPy, with the slopes by each raw number and by each log, per cell."""
@@ -47,16 +60,19 @@ class CellLikelihood(Likelihood):
         """Columns of the decoder's output."""
         return Width(n_targets, (self.n_per_cell - 1) * n_targets)
 
-    def split(self, raw: Tensor, n_targets: int) -> Tensor:
+    def split(self, raw: Tensor) -> Tensor:
         """Raw numbers by kind, (n_per_cell, ..., n_targets)."""
-        return raw.reshape(*raw.shape[:-1], self.n_per_cell, n_targets).movedim(-2, 0)
+        return raw.unflatten(-1, (self.n_per_cell, -1)).movedim(-2, 0)
+
+    def _split_array(self, raw: np.ndarray) -> np.ndarray:
+        return np.moveaxis(raw.reshape(*raw.shape[:-1], self.n_per_cell, -1), -2, 0)
 
     def log_prob(
         self, raw: Tensor, target: Tensor, observed: Tensor | None, parameters: Sequence[Tensor]
     ) -> Tensor:
         """Log-density of the observed cells less their constant, shape (draws, rows)."""
         logs = [soft_bound(p) for p in parameters]
-        cells = self.log_prob_of_each(self.split(raw, target.shape[-1]), target, logs)
+        cells = self.log_prob_of_each(self.split(raw), target, logs)
         return (cells if observed is None else cells * observed).sum(-1)
 
     def log_prob_vjp(
@@ -70,9 +86,8 @@ class CellLikelihood(Likelihood):
         """``log_prob`` of arrays and its pullback."""
         d = target.shape[-1]
         bounded = [soft_bound_vjp(p) for p in parameters]
-        parts = raw.reshape(*raw.shape[:-1], self.n_per_cell, d)
         logs = [log for log, _ in bounded]
-        cells, by_raw, by_logs = self.slopes(np.moveaxis(parts, -2, 0), target, logs)
+        cells, by_raw, by_logs = self.slopes(self._split_array(raw), target, logs)
         if observed is not None:
             cells = cells * observed
 
@@ -86,3 +101,18 @@ class CellLikelihood(Likelihood):
             return np.stack([slope * share for slope in by_raw], -2).reshape(raw.shape)
 
         return np.add.reduce(cells, -1), pull
+
+    def mean(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """E[u|z], shape (..., n_targets)."""
+        return self.mean_of_each(self.split(raw), [soft_bound(p) for p in parameters])
+
+    def variance(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """Var[u|z], broadcastable to (..., n_targets)."""
+        return self.variance_of_each(self.split(raw), [soft_bound(p) for p in parameters])
+
+    def sample(
+        self, raw: np.ndarray, parameters: Sequence[np.ndarray], rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw u given z, shape (..., n_targets)."""
+        logs = [soft_bound_vjp(p)[0] for p in parameters]
+        return self.sample_of_each(self._split_array(raw), logs, rng)

@@ -126,9 +126,7 @@ class Columns(BaseComposition):
             From columns to numbers.
         """
         owner = self._owners(select, self.check(named), source)
-        columns = [
-            read_column(raw, owner[j][1].coding) for j, raw in enumerate(source.columns)
-        ]
+        columns = [read_column(raw, owner[j][1].coding) for j, raw in enumerate(source.columns)]
         blocks: dict[Any, list[int]] = {}
         for j, (entry, likelihood) in enumerate(owner):
             # Columns that share a parameter are one entry's; all others of a kind are one block.
@@ -186,7 +184,8 @@ def _shares(likelihood: Likelihood) -> bool:
 def _for_columns(likelihood: Likelihood, columns: list[Column]) -> Likelihood:
     if likelihood.coding.kind == "number":
         return likelihood
-    return likelihood.for_levels([column.totals for column in columns])
+    levels = [column.levels for column in columns if column.levels is not None]
+    return likelihood.for_levels([own.totals for own in levels])
 
 
 def _uniquely_named(entries: list[Entry]) -> list[Entry]:

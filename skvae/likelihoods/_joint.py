@@ -147,8 +147,7 @@ class Joint(Likelihood):
 
     def _views(self, moments: Moments, inputs: Moments) -> list[View]:
         return [
-            part.likelihood.view(part.moments(moments), part.moments(inputs))
-            for part in self.parts
+            part.likelihood.view(part.moments(moments), part.moments(inputs)) for part in self.parts
         ]
 
     def view(self, moments: Moments, inputs: Moments) -> View:
@@ -183,21 +182,29 @@ class Joint(Likelihood):
             part.likelihood.response(own, part.moments(moments), part.moments(inputs))
             for part, own in zip(self.parts, self._views(moments, inputs), strict=True)
         ]
-        groups, first = [], 0
+        groups, least, first = [], [], 0
         for response in responses:
-            own_groups = response.noise_groups
+            own_groups, bound = response.noise_groups, response.least_noise
             is_free = own_groups != FIXED_NOISE
             groups.append(np.where(is_free, own_groups + first, FIXED_NOISE))
+            least.append(np.zeros(len(own_groups)) if bound is None else bound)
             first += len(own_groups)
         return Response(
             natural=np.concatenate([response.natural for response in responses]),
             spread=np.concatenate([response.spread for response in responses]),
             gain=np.concatenate([response.gain for response in responses]),
             noise=np.concatenate(groups),
+            least_noise=np.concatenate(least),
+        )
+
+    def location_variance(self, variance: np.ndarray) -> np.ndarray:
+        """Of each block."""
+        return np.concatenate(
+            [part.likelihood.location_variance(variance[part.location]) for part in self.parts]
         )
 
     def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """Locations of the blocks."""
+        """Of each block."""
         return np.concatenate(
             [
                 part.likelihood.recentred(natural[part.location], variance[part.location])
@@ -215,8 +222,8 @@ class Joint(Likelihood):
         """Start each block; a noise that its columns share is the mean of theirs."""
         first = self.parts[-1].location.stop
         for part in self.parts:
-            noise, groups = noise_variance[part.targets], response.noise[part.targets]
-            is_shared = (groups == groups[0]).all() and groups[0] != FIXED_NOISE and len(groups) > 1
+            noise, groups = noise_variance[part.targets], response.noise_groups[part.targets]
+            is_shared = np.ptp(groups) == 0 and groups[0] != FIXED_NOISE
             own = Response(
                 natural=response.natural[part.location],
                 spread=response.spread[part.targets],

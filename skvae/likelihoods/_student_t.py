@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skvae._core.checks import check_number
 from skvae._core.flat import Shape
-from skvae._core.math import soft_bound, soft_bound_inverse, soft_bound_vjp
+from skvae._core.math import soft_bound_inverse
 from skvae.likelihoods._base import Response
 from skvae.likelihoods._cells import CellLikelihood, Slopes
 from skvae.likelihoods._gaussian import centred_view
@@ -105,17 +105,17 @@ class StudentT(CellLikelihood):
         cells = -0.5 * logs[0] - 0.5 * (v + 1) * np.log1p(r * r / (v * square))
         return cells, [slope], [0.5 * (slope * r - 1.0)]
 
-    def mean(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
         """Give the raw output itself."""
-        return raw
+        return raw[0]
 
-    def variance(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
         """s^2 v / (v - 2), shape (1,)."""
-        return soft_bound(parameters[0]).exp() * (self.df / (self.df - 2.0))
+        return logs[0].exp() * (self.df / (self.df - 2.0))
 
-    def sample(
-        self, raw: np.ndarray, parameters: Sequence[np.ndarray], rng: np.random.Generator
+    def sample_of_each(
+        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
     ) -> np.ndarray:
         """Add t-distributed noise to the mean."""
-        log_square, _ = soft_bound_vjp(parameters[0])
-        return raw + rng.standard_t(self.df, raw.shape).astype(raw.dtype) * np.exp(0.5 * log_square)
+        noise = rng.standard_t(self.df, raw[0].shape).astype(raw.dtype)
+        return raw[0] + noise * np.exp(0.5 * logs[0])

@@ -42,7 +42,9 @@ def eigenpairs(
     return values[::-1], vectors[:, ::-1]
 
 
-def noise_by_column(residuals: Residuals, groups: np.ndarray, n_components: int) -> np.ndarray:
+def noise_by_column(
+    residuals: Residuals, groups: np.ndarray, n_components: int, least: np.ndarray | None = None
+) -> np.ndarray:
     """Noise variance of each column, beside the most likely loadings of some latents.
 
     Parameters
@@ -53,6 +55,8 @@ def noise_by_column(residuals: Residuals, groups: np.ndarray, n_components: int)
         Columns of the same number share a noise, and those of ``FIXED_NOISE`` have 1.
     n_components : int
         Number of latents.
+    least : ndarray of shape (n_inputs,) or None
+        Least noise of each column, if one is known.
 
     Returns
     -------
@@ -69,7 +73,8 @@ def noise_by_column(residuals: Residuals, groups: np.ndarray, n_components: int)
         noise = (seen + prior) / (n_rows + _PRIOR_ROWS)
         if len(sizes) < n:  # columns that share a noise have their mean, as in PCA
             noise = (np.bincount(group, np.where(varies, noise, 0.0)) / sizes.clip(min=1.0))[group]
-        return np.where(varies & ~is_fixed, noise, 1.0)
+        noise = np.where(varies & ~is_fixed, noise, 1.0)
+        return noise if least is None else np.maximum(noise, least)
 
     n_pairs = min(n_components, n - 1)
     if n_pairs < 1:

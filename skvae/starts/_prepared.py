@@ -24,7 +24,7 @@ from skvae.starts._spectrum import (
     resolve_n_components,
     signed,
 )
-from skvae.tables import View, shown, weighted_moments
+from skvae.tables import PER_LIBRARY, View, library_sizes, per_library, shown, weighted_moments
 
 # Least noise relative to the mean variance: below it float32 residuals are rounding.
 NOISE_FLOOR = 1e-12
@@ -129,7 +129,10 @@ class Prepared:
             principal = probabilistic_pca(self.spectrum, n_started, 1.0)
             return replace(principal, noise=np.ones(len(self.response.spread)))
         n_started = min(n_started, self.spectrum.rank)
-        noise = noise_by_column(self.residuals, self.response.noise_groups, n_started)
+        response = self.response
+        noise = noise_by_column(
+            self.residuals, response.noise_groups, n_started, response.least_noise
+        )
         unit = np.sqrt(noise)
         values, vectors = eigenpairs(self.residuals, unit, n_started)
         n_counted = int((values > 1.0 + _RAISED).sum())
@@ -179,10 +182,20 @@ def prepare(
             "n_components='mle' needs at least as many rows as features. "
             f"Got {round(moments.count)} rows and {X.shape[1]} features."
         )
-    inputs = shown(X, likelihood.link)
-    of_inputs = moments if inputs is X else weighted_moments(inputs, weight)
+    link, of_cells = likelihood.link, moments
+    sizes = library_sizes(X, link, moments.mean)
+    if sizes is not None:
+        cells = per_library(X, link, moments.mean)
+        if link == PER_LIBRARY:
+            # A count over its row's size varies by its mean over that size, so a row weighs as much
+            # as its size: the mean is the most likely rate of a Poisson with this offset.
+            weight = sizes[:, 0] if weight is None else weight * sizes[:, 0]
+        of_cells = weighted_moments(cells, weight)
+        X = cells
+    inputs = shown(X, link)
+    of_inputs = of_cells if inputs is X else weighted_moments(inputs, weight)
     view = likelihood.view(moments, of_inputs)
-    response = likelihood.response(view, moments, of_inputs)
+    response = likelihood.response(view, of_cells, of_inputs)
     wanted = int(n_components) if isinstance(n_components, numbers.Integral) else None
     factor = 1.0 / (view.input_unit * response.spread)
     residuals = Residuals(X=inputs, weight=weight, moments=of_inputs, factor=factor)
@@ -197,7 +210,7 @@ def prepare(
         unit = max(noise, NOISE_FLOOR**2) ** 0.25
         view, spectrum = view.over(unit), spectrum.over(unit)
         residuals = replace(residuals, factor=factor / unit)
-        response = likelihood.response(view, moments, of_inputs)
+        response = likelihood.response(view, of_cells, of_inputs)
     return Prepared(
         view=view,
         response=response,

@@ -64,7 +64,11 @@ class PrincipalComponents(Start):
         scale = prepared.view.input_scale
         if scale is not None:  # a constant feature, of scale 0, has no part in any axis
             slopes = np.divide(slopes, scale, out=np.zeros_like(slopes), where=scale > 0)
-        natural = model.likelihood.recentred(response.natural, np.square(weights).sum(1))
+        linear = np.square(weights).sum(1)
+        variance = model.likelihood.location_variance(linear)
+        if variance is not linear:
+            weights *= np.sqrt(np.divide(variance, linear, where=linear > 0, out=linear))[:, None]
+        natural = model.likelihood.recentred(response.natural, variance)
         log_variance = torch.zeros(model.n_components, dtype=torch.float64)
         log_variance[:m] = torch.from_numpy(np.log(start.noise_variance / start.eigenvalues))
         encoder, decoder = model.encoder, model.decoder

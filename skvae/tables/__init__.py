@@ -7,13 +7,15 @@ from skvae.tables._blocks import (
     pick,
     weighted_moments,
 )
+from skvae.tables._levels import Coding
 from skvae.tables._rows import Batch, Rows, convert, shuffled
 from skvae.tables._source import Raw, Source, library_of, read_source
-from skvae.tables._table import Coding, Column, Table, read_column
+from skvae.tables._table import Column, Table, read_column
+from skvae.tables._view import PER_LIBRARY, Link, View, library_sizes, per_library, shown
 from skvae.tables._write import write_columns
-from skvae.tables._view import Link, View, shown
 
 __all__ = [
+    "PER_LIBRARY",
     "Batch",
     "Coding",
     "Column",
@@ -28,6 +30,8 @@ __all__ = [
     "blocks",
     "convert",
     "library_of",
+    "library_sizes",
+    "per_library",
     "pick",
     "read_column",
     "read_source",

@@ -97,6 +97,12 @@ class ColumnRanges:
                 whole &= _whole(block).all(0)
         return whole
 
+    def fraction(self, column: int) -> float:
+        """First value of a column that is not whole."""
+        cells = self.X[:, [column]]
+        values = cells.data if sparse.issparse(cells) else np.ravel(cells)
+        return float(values[~_whole(values)][0])
+
     def name(self, column: int) -> str:
         """Name a column in a message."""
         known = self.first + column if self.names is None else repr(self.names[column])

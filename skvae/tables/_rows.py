@@ -126,7 +126,13 @@ def _targets(X: Any, view: View, kind: np.dtype) -> np.ndarray:
 def convert(X: Any, view: View, dtype: torch.dtype, device: torch.device) -> Batch:
     """Give rows of X as one batch without weights: ``Rows(...).part(slice(None))`` at less cost."""
     target, inputs = _converted(X, view, dtype, device)
-    return Batch(inputs=inputs, target=target)
+    return Batch(inputs=inputs, target=target, offset=_offset(X, view, dtype, device))
+
+
+def _offset(X: Any, view: View, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+    """Offsets of rows, or None if they have none."""
+    offset = view.offset(X)
+    return None if offset is None else torch.as_tensor(offset).to(device, dtype)
 
 
 class Rows:
@@ -170,6 +176,7 @@ class Rows:
         if weight is not None:
             self.count = max(self.count, float(weight.sum()))
             self.weight = torch.as_tensor(weight / weight.mean()).to(device, dtype)
+        self.offset = _offset(X, view, dtype, device)
         # One of the two: targets and inputs of all rows, or where to read them.
         self.resident: tuple[Tensor, Tensor] | None = None
         self.source = X
@@ -188,8 +195,7 @@ class Rows:
             target, inputs = _converted(self.source[rows], self.view, self.dtype, self.device)
         else:
             target, inputs = self._both(lambda tensor: tensor[rows], self.resident)
-        weight = None if self.weight is None else self.weight[rows]
-        return Batch(inputs=inputs, target=target, weight=weight)
+        return self._batch(inputs, target, rows)
 
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
@@ -205,8 +211,12 @@ class Rows:
             pinned = self.device.type == "cuda"
             X = self.source[index.cpu().numpy()]
             target, inputs = _converted(X, self.view, self.dtype, self.device, pinned)
-        weight = None if self.weight is None else self.weight[index.to(self.device)]
-        return Batch(inputs=inputs, target=target, weight=weight)
+        return self._batch(inputs, target, index.to(self.device))
+
+    def _batch(self, inputs: Tensor, target: Tensor, index: Tensor | slice) -> Batch:
+        """Give rows with their own weights and offsets."""
+        weight, offset = (None if own is None else own[index] for own in (self.weight, self.offset))
+        return Batch(inputs=inputs, target=target, weight=weight, offset=offset)
 
     @staticmethod
     def _both(read: Callable[[Any], Tensor], pair: tuple[Any, Any]) -> tuple[Tensor, Tensor]:

@@ -11,13 +11,20 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skvae.tables._blocks import Derived
+from skvae.tables._blocks import Derived, blocks
+
+# The link of counts over their row's library size.
+PER_LIBRARY = "log1p_per_library"
 
 # Functions of a cell that the encoder may be shown; zero stays zero, so a sparse X stays sparse.
 LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "identity": lambda cells: cells,
     "log1p": np.log1p,
+    PER_LIBRARY: np.log1p,
 }
+
+# Library size of a row without a count, whose logarithm has to be finite.
+_LEAST_LIBRARY = 0.5
 
 # Of all columns, or one per column.
 Link = str | tuple[str, ...]
@@ -30,8 +37,8 @@ def shown(X: Any, link: Link) -> Any:
     ----------
     X : ndarray, Picked or CSR matrix of shape (n_samples, n_features)
         The rows. A dense X is not copied: blocks of it are, as they are read.
-    link : {"identity", "log1p"} or tuple of these
-        The function, of all columns or one per column.
+    link : {"identity", "log1p", "log1p_per_library"} or tuple of these
+        The function, of all columns or one per column; counts come over their library sizes.
     """
     if link == "identity":
         return X
@@ -42,6 +49,55 @@ def shown(X: Any, link: Link) -> Any:
     for name in np.unique(columns):
         X.data[columns == name] = LINKS[name](X.data[columns == name])
     return X
+
+
+def library_sizes(X: Any, link: Link, mean: np.ndarray) -> np.ndarray | None:
+    """Library size of each row, its total of counts, over that of the mean row.
+
+    Parameters
+    ----------
+    X : ndarray, Picked or CSR matrix of shape (n_samples, n_features)
+        The rows.
+    link : str or tuple of str
+        Columns of the link "log1p_per_library" are counted.
+    mean : ndarray of shape (n_features,)
+        The mean row.
+
+    Returns
+    -------
+    sizes : ndarray of shape (n_samples, 1) or None
+        None if no column is counted.
+    """
+    counted = np.broadcast_to(np.equal(link, PER_LIBRARY), len(mean))
+    if not counted.any():
+        return None
+    ones = counted.astype(np.float64)
+    totals = X @ ones if sparse.issparse(X) else np.hstack([b @ ones for _, b in blocks(X)])
+    return np.maximum(totals, _LEAST_LIBRARY)[:, None] / max(mean @ ones, _LEAST_LIBRARY)
+
+
+def per_library(X: Any, link: Link, mean: np.ndarray) -> Any:
+    """Rows with their counts over their library sizes, the mean row's being 1.
+
+    Columns of other links are as they are, and so is X where no column is counted. A dense X is
+    not copied.
+    """
+    counted = np.broadcast_to(np.equal(link, PER_LIBRARY), len(mean))
+    if not sparse.issparse(X):
+        return Derived(X, functools.partial(_divided, link, mean)) if counted.any() else X
+    sizes = library_sizes(X, link, mean)
+    if sizes is None:
+        return X
+    X = X.astype(np.float64)
+    each = np.repeat(sizes, np.diff(X.indptr))
+    X.data /= np.where(counted[X.indices], each, 1.0)
+    return X
+
+
+def _divided(link: Link, mean: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Dense rows with their counts over their library sizes."""
+    sizes = library_sizes(block, link, mean)
+    return block if sizes is None else block / np.where(np.equal(link, PER_LIBRARY), sizes, 1.0)
 
 
 def linked(link: Link, block: np.ndarray) -> np.ndarray:
@@ -67,7 +123,7 @@ class View:
         Sum of X's variances, with PCA's n - 1.
     shift, scale : ndarray of shape (n_targets,)
         Of the targets, which the likelihood is asked about.
-    link : {"identity", "log1p"} or tuple of these
+    link : {"identity", "log1p", "log1p_per_library"} or tuple of these
         What the encoder is shown of all columns, or of each: the target, or this function of X.
     input_shift, input_scale : ndarray of shape (n_inputs,) or None
         Constants of the encoder, which sees ``(input - input_shift) * input_scale``.
@@ -136,10 +192,21 @@ class View:
 
     def inputs(self, block: np.ndarray) -> np.ndarray:
         """Inputs of a dense block of rows, if they are not its targets."""
-        inputs = linked(self.link, block)
+        inputs = linked(self.link, _divided(self.link, self.mean, block))
         if self._is_target.any():
             inputs = np.where(self._is_target, self.targets(block), inputs)
         return inputs
+
+    def offset(self, X: Any) -> np.ndarray | None:
+        """Log of each row's library size over the mean row's; None if no column is counted.
+
+        Of shape (rows, 1), or (rows, n_inputs) and 0 in other columns, where columns have links of
+        their own.
+        """
+        sizes = library_sizes(X, self.link, self.mean)
+        if sizes is None:
+            return None
+        return np.log(sizes) * np.atleast_1d(np.equal(self.link, PER_LIBRARY))
 
     def back(self, targets: np.ndarray) -> np.ndarray:
         """Give targets in X's units, in their own type."""

@@ -43,9 +43,7 @@ def write_table(
         return np.column_stack([values.astype(object) for values in cells])
     module = importlib.import_module(library)
     write = _pandas_series if library == "pandas" else _polars_series
-    series = [
-        write(module, values, column) for values, column in zip(cells, columns, strict=True)
-    ]
+    series = [write(module, values, column) for values, column in zip(cells, columns, strict=True)]
     return write_columns(series, names, library)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from skvae.objectives import ELBO
 from skvae.posteriors import DiagonalNormal
 from skvae.priors import StandardNormal
 from skvae.starts import PrincipalComponents, prepare
-from skvae.tables import Batch, Rows
+from skvae.tables import Rows
 from skvae.testing._cells import by_cell
 from skvae.testing._claims import claim, claim_close
 from skvae.training import Adam
@@ -66,7 +67,7 @@ def check_step(likelihood: Likelihood, X: Any) -> None:
         drawn = normal(*plain.target.shape) > -0.5
         observed = by_cell(likelihood, drawn) if masked else None
         weight = normal(_ROWS).exp() if masked else None
-        batch = Batch(inputs=plain.inputs, target=plain.target, observed=observed, weight=weight)
+        batch = replace(plain, observed=observed, weight=weight)
         eps, results = normal(n_draws, _ROWS, _COMPONENTS), []
         steps = [ComposedStep, WrittenStep][: 1 + likelihood.is_written]
         for step in steps:

@@ -1,0 +1,147 @@
+"""Levels of a column: categories, or numbers of few values."""
+
+from __future__ import annotations
+
+import collections
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from skvae.tables._source import Raw
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How a column of a table becomes numbers.
+
+    Attributes
+    ----------
+    kind : {"number", "indicators", "codes"}
+        A number as it is; ones and zeros for each level; or the level's place in their order.
+    min_frequency, max_categories : int or None
+        Rarer levels, and those beyond this number, are pooled.
+    """
+
+    kind: str = "number"
+    min_frequency: int | None = None
+    max_categories: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Levels:
+    """Levels that had rows at fit.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_levels,)
+        In their order.
+    counts : ndarray of int of shape (n_levels,)
+        Number of rows of each.
+    places : ndarray of int of shape (n_levels,)
+        Place of each among the indicators or codes; pooled levels share the last one.
+    """
+
+    values: np.ndarray
+    counts: np.ndarray
+    places: np.ndarray
+
+    @property
+    def totals(self) -> np.ndarray:
+        """Number of rows at each place."""
+        return np.bincount(self.places, self.counts)
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether levels share a place."""
+        return int(self.places.max()) + 1 < len(self.places)
+
+    @property
+    def names(self) -> list[str]:
+        """Name of each place."""
+        own = dict(zip(self.places.tolist(), map(str, self.values.tolist()), strict=True))
+        if self.is_pooled:
+            own[int(self.places.max())] = "infrequent"
+        return [own[place] for place in sorted(own)]
+
+    def find(self, raw: Raw) -> np.ndarray:
+        """Place of each cell's level.
+
+        A number between levels counts as the nearest. A level that fit did not see counts as one of
+        those that are pooled.
+
+        Raises
+        ------
+        ValueError
+            If there is such a level, and none are pooled.
+        """
+        if raw.kind != "level":
+            middle = 0.5 * (self.values[1:] + self.values[:-1])
+            return self.places[np.searchsorted(middle, raw.values)]
+        order = dict(zip(self.values.tolist(), self.places.tolist(), strict=True))
+        unknown = int(self.places.max()) if self.is_pooled else -1
+        found = np.array([order.get(value, unknown) for value in raw.values], dtype=np.intp)
+        if found.min(initial=0) < 0:
+            row = int((found < 0).argmax())
+            known = ", ".join(repr(level) for level in self.values[:10].tolist())
+            raise ValueError(
+                f"Column {raw.name!r} holds {raw.values[row]!r} in row {row}, which was not there "
+                f"at fit. Known are {known}{', ...' if len(self.values) > 10 else ''}. Drop the "
+                f"row, or fit with rows that have it."
+            )
+        return found
+
+    @cached_property
+    def _most_frequent(self) -> np.ndarray:
+        """Index of the most frequent level of each place."""
+        rank = np.lexsort((-self.counts, self.places))
+        return rank[np.searchsorted(self.places[rank], np.arange(len(self.totals)))]
+
+    def give(self, place: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """Give the level at each place: of those pooled the most frequent, or a draw."""
+        index = self._most_frequent[place]
+        if rng is not None and self.is_pooled:
+            pooled = np.flatnonzero(self.places == self.places.max())
+            rare = np.flatnonzero(place == self.places.max())
+            share = self.counts[pooled] / self.counts[pooled].sum()
+            index[rare] = rng.choice(pooled, len(rare), p=share)
+        return self.values[index]
+
+
+def read_levels(raw: Raw, coding: Coding) -> Levels:
+    """Read the levels of a column.
+
+    Raises
+    ------
+    ValueError
+        If codes need an order that there is not.
+    """
+    if raw.kind != "level":
+        values, counts = np.unique(raw.values, return_counts=True)
+    else:
+        found = collections.Counter(raw.values.tolist())
+        declared = sorted(found) if raw.categories is None else raw.categories.tolist()
+        levels = [level for level in declared if level in found]
+        values, counts = np.asarray(levels), np.array([found[level] for level in levels])
+    if coding.kind == "indicators":
+        return Levels(values=values, counts=counts, places=_pool(counts, coding))
+    if raw.kind == "level" and not raw.is_ordered and len(values) > 2:
+        raise ValueError(
+            f"Ordinal() needs an order, but column {raw.name!r} holds {raw.dtype} without one. "
+            f"Make it an ordered category, by pandas.Categorical(..., ordered=True) or "
+            f"polars.Enum, or choose Categorical()."
+        )
+    return Levels(values=values, counts=counts, places=np.arange(len(values)))
+
+
+def _pool(counts: np.ndarray, coding: Coding) -> np.ndarray:
+    """Place of each level: its own, or the last one for those that are rare."""
+    is_rare, most = counts < (coding.min_frequency or 0), coding.max_categories
+    n_places = int((~is_rare).sum() + is_rare.any())
+    if most is not None and n_places > most:
+        is_rare[np.argsort(-counts, kind="stable")[most - 1 :]] = True
+    if is_rare.sum() < 2:
+        return np.arange(len(counts))
+    places = np.cumsum(~is_rare) - 1
+    places[is_rare] = (~is_rare).sum()
+    return places
