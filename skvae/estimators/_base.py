@@ -160,7 +160,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         watch = Watch(self, TERMS).call(self, self.max_iter + 1, X, y, sample_weight)
         with self._restored_on_failure(), watch:
             resume = self.warm_start and hasattr(self, "_fitted")
-            read = read_rows(self, X, sample_weight, self._fitted if resume else None, 2)
+            read = read_rows(self, X, sample_weight, self._fitted if resume else None)
             choices, random_state = self._choices(read), check_random_state(self.random_state)
             plan, k = self._plan(choices, watch), self._wanted(read.X)
             if choices.start.is_principal and not resume:
@@ -201,7 +201,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         watch = Watch(self, TERMS)
         with self._restored_on_failure(), watch:
             past = getattr(self, "_fitted", None)
-            read = read_rows(self, X, sample_weight, past, 2 if past is None else 1)
+            read = read_rows(self, X, sample_weight, past)
             choices = self._choices(read)
             plan, k = self._plan(choices, watch), self._wanted(read.X)
             if past is None:

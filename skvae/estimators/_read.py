@@ -51,9 +51,7 @@ def by_columns(value: Any) -> Columns | None:
     return Columns([(value if isinstance(value, str) else "all", likelihood, slice(None))])
 
 
-def read_rows(
-    estimator: Any, X: Any, sample_weight: Any, past: Fitted | None, n_least: int
-) -> Read:
+def read_rows(estimator: Any, X: Any, sample_weight: Any, past: Fitted | None) -> Read:
     """Read X for a fit.
 
     Parameters
@@ -66,11 +64,9 @@ def read_rows(
         Row weights.
     past : Fitted or None
         What is fitted already, and goes on.
-    n_least : int
-        Least number of rows with a weight.
     """
-    columns, is_new = by_columns(estimator.likelihood), past is None
-    options: dict[str, Any] = {"reset": is_new, "ensure_min_samples": n_least}
+    columns, n_least = by_columns(estimator.likelihood), 2 if past is None else 1
+    options: dict[str, Any] = {"reset": past is None, "ensure_min_samples": n_least}
     if columns is None:
         X = check_rows(estimator, X, **options)
     else:
