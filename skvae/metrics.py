@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from skvae._core.process import isolated
 from skvae._sklearn.rows import check_values
 from skvae.estimators._base import BaseAutoencoder
 from skvae.inference import ACTIVE_VARIANCE
+from skvae.objectives import Draws
+from skvae.posteriors import Posterior
 from skvae.regularizers import aggregate_density
 
 __all__ = [
@@ -218,40 +221,38 @@ def bound_terms(estimator: BaseAutoencoder, X: Any, *, random_state: Any = 0) ->
     True
     """
     X = estimator._check_rows(X)
-    posterior = estimator._fitted.architecture.posterior
+    _check_factorises(estimator._fitted.architecture.posterior)
+    seed = int(check_random_state(random_state).randint(2**31 - 1))
+    shape = (1, X.shape[0], estimator.n_components_)
+    generator = torch.Generator().manual_seed(seed)
+    eps = torch.randn(shape, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        return _terms_of(estimator._fitted.draws(X, eps))
+
+
+def _check_factorises(posterior: Posterior) -> None:
     if not posterior.factorises:
         raise ValueError(
             f"The terms of the bound need independent normal latents given a row. Got the "
             f"posterior {shown(posterior)}. Fit with posterior='diagonal_normal'."
         )
-    generator = torch.Generator().manual_seed(
-        int(check_random_state(random_state).randint(2**31 - 1))
-    )
-    shape = (1, X.shape[0], estimator.n_components_)
-    eps = torch.randn(shape, generator=generator, dtype=torch.float64)
-    with torch.no_grad():
-        passes = estimator._fitted.draws(X, eps)
-        z = torch.cat([draws.z[0] for draws in passes])
-        first = passes[0].q
-        q = type(first)(*(torch.cat(parts) for parts in zip(*(p.q for p in passes), strict=True)))
-        log_p = torch.cat([draws.log_p[0] for draws in passes])
-        share = torch.full_like(log_p, 1.0 / len(z))
-        step = max(1, _PAIR_CELLS // z.numel())
-        densities = [aggregate_density(q, part, share) for part in z.split(step)]
-        joint = torch.cat([density.joint for density in densities])
-        marginal = torch.cat([density.marginal for density in densities]).sum(1)
-        terms = [
-            log_p,
-            q.log_prob(z) - joint,
-            joint - marginal,
-            marginal - passes[0].prior.log_prob(z),
-        ]
-    reconstruction, information, correlation, rest = (float(term.mean()) for term in terms)
+
+
+def _terms_of(passes: Sequence[Draws]) -> BoundTerms:
+    """Average the terms over all rows, by one draw of each."""
+    z = torch.cat([draws.z[0] for draws in passes])  # (n_samples, n_components)
+    q = type(passes[0].q)(*map(torch.cat, zip(*(draws.q for draws in passes), strict=True)))
+    log_p = torch.cat([draws.log_p[0] for draws in passes])
+    share = torch.full_like(log_p, 1.0 / len(z))
+    step = max(1, _PAIR_CELLS // z.numel())
+    densities = [aggregate_density(q, part, share) for part in z.split(step)]
+    joint = torch.cat([density.joint for density in densities])
+    marginal = torch.cat([density.marginal for density in densities]).sum(1)
     return BoundTerms(
-        reconstruction=reconstruction,
-        mutual_information=information,
-        total_correlation=correlation,
-        dimension_wise_kl=rest,
+        reconstruction=float(log_p.mean()),
+        mutual_information=float((q.log_prob(z) - joint).mean()),
+        total_correlation=float((joint - marginal).mean()),
+        dimension_wise_kl=float((marginal - passes[0].prior.log_prob(z)).mean()),
     )
 
 
@@ -259,8 +260,7 @@ def mutual_information_gap(Z: Any, factors: Any, *, n_bins: int = 20) -> float:
     """Measure how far each factor is in one latent alone: the mean of (I1 - I2) / H [1]_.
 
     I1 and I2 are the mutual information of a factor with the two latents that know most about it,
-    and H is its entropy; the mean is over factors. Latents are cut into bins of equal width, as is
-    usual [2]_.
+    and H is its entropy; the mean is over factors. Latents are cut into bins of one width [2]_.
 
     Parameters
     ----------
@@ -301,14 +301,13 @@ def mutual_information_gap(Z: Any, factors: Any, *, n_bins: int = 20) -> float:
     Z = check_values(Z, "Z", ensure_min_features=2)
     factors = check_values(factors, "factors", dtype=None)
     check_consistent_length(Z, factors)
-    edges = [np.histogram_bin_edges(z, n_bins)[1:-1] for z in Z.T]
-    codes = [np.digitize(z, edge) for z, edge in zip(Z.T, edges, strict=True)]
-    gaps = []
-    for factor in factors.T:
-        entropy = mutual_info_score(factor, factor)
-        if entropy > 0:
-            *_, second, first = sorted(mutual_info_score(factor, code) for code in codes)
-            gaps.append((first - second) / entropy)
+    codes = [np.digitize(z, np.histogram_bin_edges(z, n_bins)[1:-1]) for z in Z.T]
+    gaps = [_gap(factor, codes) for factor in factors.T if len(np.unique(factor)) > 1]
     if not gaps:
         raise ValueError("No column of factors varies: there is nothing to tell apart.")
     return float(np.mean(gaps))
+
+
+def _gap(factor: np.ndarray, codes: Sequence[np.ndarray]) -> float:
+    *_, second, first = sorted(mutual_info_score(factor, code) for code in codes)
+    return float((first - second) / mutual_info_score(factor, factor))

@@ -13,6 +13,8 @@ from scipy.special import ndtri
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._sklearn.targets import read_image_shape
+
 # Rows drawn from a prior whose quantiles have no closed form: at most and at least this many, and
 # in between as many as fill this many cells.
 _PRIOR_ROWS = (4000, 500)
@@ -175,7 +177,7 @@ class Fitted:
                 mean = np.zeros(n) if mean is None else self.undo(np.asarray(mean)[None])[0]
                 return mean, np.ones(n)
             rows = self.undo(drawn)
-        return rows.mean(0), _positive(rows.std(0))
+        return rows.mean(0), positive_std(rows)
 
     @property
     def n_decoded(self) -> int:
@@ -202,6 +204,19 @@ class Fitted:
                 f"feature_names must hold {n} names, one for each feature. Got {len(names)}."
             )
         return [str(name) for name in names]
+
+    def features(
+        self, X: Any, names: Sequence[str] | None, image_shape: Sequence[int] | None
+    ) -> tuple[list[str], tuple[int, ...] | None]:
+        """Names of the features of a decoded row, and its shape where it is an image.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many names or pixels as features.
+        """
+        names = self.feature_names(X, names)
+        return names, read_image_shape(image_shape, len(names))
 
     def latent_names(self) -> list[str]:
         """Name of each latent, with its share of X's variance where that is known."""
@@ -248,6 +263,14 @@ def _dense(X: Any) -> np.ndarray:
     return dense[:, None] if dense.ndim == 1 else dense
 
 
-def _positive(scale: np.ndarray) -> np.ndarray:
+def positive_std(rows: np.ndarray) -> np.ndarray:
+    """Standard deviation of each feature; 1 where it does not vary."""
+    std = rows.std(0)
     # Rounding leaves a constant column of large numbers a standard deviation just above zero.
-    return np.where(scale > 1e-12, scale, 1.0)
+    return np.where(std > 1e-12, std, 1.0)
+
+
+def most_changed(rows: np.ndarray, scale: np.ndarray, most: int) -> np.ndarray:
+    """Features that differ most over some rows, in units of ``scale``, the largest change first."""
+    change = np.ptp(rows, axis=0) / scale
+    return np.argsort(-change, kind="stable")[:most]

@@ -109,26 +109,11 @@ class ComponentsDisplay:
             )
         # Latents are sorted, the collapsed ones last.
         n_active = getattr(fitted.last, "n_active_components_", len(ratio))
-        pca = None
-        if X is not None:
-            rows = X if fitted.before is None else fitted.before.transform(X)
-            rows = rows if hasattr(rows, "shape") else np.asarray(rows)
-            if rows.shape[0] < 2:
-                raise ValueError(
-                    "X must have at least two rows for PCA to be fitted to. Got 1. "
-                    "Give the rows of fit, or none."
-                )
-            n = min(*rows.shape, 3 * len(ratio), len(ratio) + 20)
-            solver = "arpack" if hasattr(rows, "tocsr") else "auto"
-            n = n - 1 if solver == "arpack" and n == min(rows.shape) else n
-            with np.errstate(invalid="ignore"):  # where nothing varies
-                model = PCA(n, svd_solver=solver, random_state=0).fit(rows)
-            pca = np.nan_to_num(model.explained_variance_ratio_)
         return cls.from_ratios(
             ratio,
             kl=getattr(fitted.last, "kl_per_component_", None),
             active=np.arange(len(ratio)) < n_active,
-            pca_explained_variance_ratio=pca,
+            pca_explained_variance_ratio=None if X is None else _pca_ratio(fitted, X, len(ratio)),
             **keywords,
         )
 
@@ -255,3 +240,20 @@ class ComponentsDisplay:
         if len(dead):
             ax.plot(dead, np.zeros(len(dead)), "x", color=_canvas.text_colour(), ms=5)
         return bars
+
+
+def _pca_ratio(fitted: Fitted, X: Any, n_components: int) -> np.ndarray:
+    """Shares of variance of PCA's components, of some more than the latents."""
+    rows = X if fitted.before is None else fitted.before.transform(X)
+    rows = rows if hasattr(rows, "shape") else np.asarray(rows)
+    if rows.shape[0] < 2:
+        raise ValueError(
+            "X must have at least two rows for PCA to be fitted to. Got 1. "
+            "Give the rows of fit, or none."
+        )
+    n = min(*rows.shape, 3 * n_components, n_components + 20)
+    solver = "arpack" if hasattr(rows, "tocsr") else "auto"
+    n = n - 1 if solver == "arpack" and n == min(rows.shape) else n
+    with np.errstate(invalid="ignore"):  # where nothing varies
+        model = PCA(n, svd_solver=solver, random_state=0).fit(rows)
+    return np.nan_to_num(model.explained_variance_ratio_)

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from skvae._sklearn.fitted import Fitted
-from skvae._sklearn.targets import read_components, read_image_shape, read_quantiles
+from skvae._sklearn.fitted import Fitted, most_changed, positive_std
+from skvae._sklearn.targets import read_components, read_quantiles
 from skvae.display import _canvas, _rows
 
 
@@ -140,8 +140,7 @@ class LatentGridDisplay:
         """
         _canvas.require_matplotlib(f"{cls.__name__}.from_estimator")
         fitted = Fitted(estimator)
-        names = fitted.feature_names(X, feature_names)
-        shape = read_image_shape(image_shape, len(names))
+        names, shape = fitted.features(X, feature_names, image_shape)
         chosen = read_components(components, fitted.n_components, most=2)
         if len(chosen) > 2:
             raise ValueError(
@@ -237,10 +236,9 @@ class LatentGridDisplay:
     def _standardised(self, n_features: int) -> tuple[np.ndarray, list[str]]:
         """Rows of the features that change most, in the order of the table, and their names."""
         rows = self.rows.reshape(-1, self.rows.shape[-1])
-        spread = rows.std(0)
-        scale = np.where(spread > 0, spread, 1.0) if self.scale is None else self.scale
+        scale = positive_std(rows) if self.scale is None else self.scale
         location = rows.mean(0) if self.location is None else self.location
-        self.feature_order_ = np.sort(_rows.most_changed(rows, scale, n_features))
+        self.feature_order_ = np.sort(most_changed(rows, scale, n_features))
         values = _rows.standardise(rows, location, scale)[:, self.feature_order_]
         names = self.feature_names
         if names is None:

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from skvae._sklearn.fitted import Fitted
-from skvae._sklearn.targets import Target, read_components, read_target
+from skvae._sklearn.targets import read_components, read_target
 from skvae.display import _canvas, _scatter
 
 # More rows are drawn as a density.
@@ -194,8 +194,7 @@ class LatentSpaceDisplay:
         marginals : bool, default=True
             Whether to draw the distribution of each latent, with the prior's as a line.
         target : {"auto", "class", "value"}, default="auto"
-            What y holds. "auto" takes whole numbers of at most 20 different values, and whatever is
-            no number, as classes.
+            What y holds. "auto" takes up to 20 whole numbers, and what is no number, as classes.
         scatter_kwargs : dict, default=None
             Keywords for ``Axes.scatter``.
 
@@ -212,30 +211,9 @@ class LatentSpaceDisplay:
             If a parameter is outside its domain.
         """
         _canvas.require_matplotlib(f"{type(self).__name__}.plot")
-        if labels not in ("auto", "direct", "legend", "none"):
-            raise ValueError(
-                f"labels must be 'auto', 'direct', 'legend' or 'none'. Got {labels!r}."
-            )
-        Z = self.latents
-        chosen = read_components(components, Z.shape[1], most=2)
-        colours = read_target(self.y, len(Z), target)
-        is_dense = len(Z) > _MOST_POINTS if density == "auto" else bool(density)
-        if ax is None:
-            size = _canvas.WIDTH if len(chosen) < 3 else max(_canvas.WIDTH, 1.6 * len(chosen))
-            ax = _canvas.new_axes(size, size if len(chosen) > 1 else 0.7 * size)
-        self.ax_, self.figure_ = ax, ax.figure
-        self.axes_ = np.array([[ax]])
-        draw = _Planes(self, colours, is_dense, scatter_kwargs)
-        if len(chosen) == 1:
-            self.scatter_ = draw.line(ax, chosen[0], labels)
-        elif len(chosen) == 2:
-            self.scatter_ = draw.plane(ax, chosen[0], chosen[1])
-            if marginals:
-                draw.margins(ax, chosen[0], chosen[1])
-            draw.name(ax, chosen[0], chosen[1], labels)
-        else:
-            self.axes_ = _canvas.panels(ax, len(chosen), len(chosen), sharex=True)
-            self.scatter_ = draw.matrix(self.axes_, chosen, labels, marginals)
+        planes = _Planes(self, target, density, labels, scatter_kwargs)
+        self.ax_, self.axes_, self.scatter_ = planes.draw(ax, components, marginals)
+        self.figure_ = self.ax_.figure
         return self
 
 
@@ -243,16 +221,40 @@ class _Planes:
     """What is drawn of a display, panel by panel."""
 
     def __init__(
-        self, display: LatentSpaceDisplay, target: Target | None, is_dense: bool, given: Any
+        self, display: LatentSpaceDisplay, kind: str, density: bool | str, labels: str, given: Any
     ) -> None:
-        self.Z, self.prior, self.target = display.latents, display.prior, target
-        self.is_dense, self.given = is_dense, given
+        if labels not in ("auto", "direct", "legend", "none"):
+            raise ValueError(
+                f"labels must be 'auto', 'direct', 'legend' or 'none'. Got {labels!r}."
+            )
+        self.Z, self.prior = display.latents, display.prior
+        self.target = read_target(display.y, len(self.Z), kind)
+        self.is_dense = len(self.Z) > _MOST_POINTS if density == "auto" else bool(density)
+        self.labels, self.given = labels, given
         default = [f"latent {i}" for i in range(self.Z.shape[1])]
         self.names = default if display.latent_names is None else display.latent_names
 
     @property
     def has_classes(self) -> bool:
         return self.target is not None and self.target.classes is not None
+
+    def draw(self, ax: Any, components: Any, marginals: bool) -> tuple[Any, np.ndarray, list[Any]]:
+        """Draw latents, and give the axes, those that have rows, and what was drawn on them."""
+        chosen = read_components(components, self.Z.shape[1], most=2)
+        m = len(chosen)
+        if ax is None:
+            size = _canvas.WIDTH if m < 3 else max(_canvas.WIDTH, 1.6 * m)
+            ax = _canvas.new_axes(size, size if m > 1 else 0.7 * size)
+        if m > 2:
+            axes = _canvas.panels(ax, m, m, sharex=True)
+            return ax, axes, self.matrix(axes, chosen, marginals)
+        if m == 1:
+            return ax, np.array([[ax]]), self.line(ax, chosen[0])
+        artists = self.plane(ax, *chosen)
+        if marginals:
+            self.margins(ax, *chosen)
+        self.name(ax, *chosen)
+        return ax, np.array([[ax]]), artists
 
     def plane(self, ax: Any, i: int, j: int) -> list[Any]:
         """Draw two latents, with their names, and the bar of what colours mean."""
@@ -298,22 +300,23 @@ class _Planes:
     def limits(self, i: int) -> tuple[float, float]:
         return _scatter.axis_limits(self.Z[:, i])
 
-    def name(self, ax: Any, i: int, j: int, labels: str) -> None:
+    def name(self, ax: Any, i: int, j: int) -> None:
         """Name the classes."""
-        if not self.has_classes or labels == "none":
+        if not self.has_classes or self.labels == "none":
             return
         assert self.target is not None
         assert self.target.classes is not None
         classes = self.target.classes
         is_short = max(map(len, classes)) <= 8
-        direct = labels == "direct" or (labels == "auto" and is_short and 3 < len(classes) <= 12)
+        is_fit = self.labels == "auto" and is_short and 3 < len(classes) <= 12
+        direct = self.labels == "direct" or is_fit
         where = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14)}
         columns = max(1, min(len(classes), 40 // (4 + max(map(len, classes)))))
         _scatter.name_classes(
             ax, self.Z[:, i], self.Z[:, j], self.target, direct, **where, ncols=columns
         )
 
-    def line(self, ax: Any, i: int, labels: str) -> list[Any]:
+    def line(self, ax: Any, i: int) -> list[Any]:
         """Draw one latent: its histogram, or values against it."""
         _canvas.open_axes(ax)
         x, prior = self.Z[:, i], None if self.prior is None else self.prior[:, i]
@@ -329,7 +332,7 @@ class _Planes:
             return _scatter.draw_points(ax, x, y, None, self.given)
         _scatter.draw_histogram(ax, x, prior, self.target)
         ax.set_ylabel("density")
-        if self.has_classes and labels != "none":
+        if self.has_classes and self.labels != "none":
             assert self.target is not None
             where: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
             _scatter.name_classes(ax, x, x, self.target, False, ax.lines, ncols=4, **where)
@@ -337,7 +340,7 @@ class _Planes:
             ax.legend(handles=ax.lines, frameon=False, loc="upper right")
         return list(ax.patches)
 
-    def matrix(self, axes: Any, chosen: list[int], labels: str, marginals: bool) -> Any:
+    def matrix(self, axes: Any, chosen: list[int], marginals: bool) -> list[Any]:
         """Draw each pair of latents, with the distribution of each on the diagonal."""
         artists: list[Any] = []
         m = len(chosen)
@@ -363,10 +366,10 @@ class _Planes:
                     ax.set_xlabel(self.names[i].split(" (")[0])
                 if column == 0 and row > 0:
                     ax.set_ylabel(self.names[j].split(" (")[0])
-        return artists + self._key(axes, chosen, artists, labels, marginals)
+        return artists + self._key(axes, chosen, artists, marginals)
 
     def _key(
-        self, axes: np.ndarray, chosen: list[int], artists: list[Any], labels: str, marginals: bool
+        self, axes: np.ndarray, chosen: list[int], artists: list[Any], marginals: bool
     ) -> list[Any]:
         """Say in the empty corner what colours and lines mean."""
         corner = axes[0, 0]
@@ -375,7 +378,7 @@ class _Planes:
             corner.text(
                 1.15, 0.98, "line: prior", transform=corner.transAxes, in_layout=False, **style
             )
-        if self.has_classes and labels != "none":
+        if self.has_classes and self.labels != "none":
             assert self.target is not None
             where: dict[str, Any] = {
                 "loc": "upper left",

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from skvae._sklearn.fitted import Fitted
-from skvae._sklearn.targets import read_components, read_image_shape, read_quantiles
-from skvae.display import _canvas, _rows
+from skvae._sklearn.fitted import Fitted, most_changed
+from skvae._sklearn.targets import read_components, read_quantiles
+from skvae.display import _canvas
 
 # Latents that are shown by default, at most.
 _MOST_LATENTS = 8
@@ -139,8 +139,7 @@ class LatentTraversalDisplay:
         """
         _canvas.require_matplotlib(f"{cls.__name__}.from_estimator")
         fitted = Fitted(estimator)
-        names = fitted.feature_names(X, feature_names)
-        shape = read_image_shape(image_shape, len(names))
+        names, shape = fitted.features(X, feature_names, image_shape)
         chosen = read_components(components, fitted.n_components, most=_MOST_LATENTS)
         n_steps = (25 if shape is None else 9) if n_steps is None else n_steps
         read_quantiles(quantiles, n_steps, "n_steps")
@@ -250,9 +249,7 @@ class LatentTraversalDisplay:
             labels = [f"x{i}" for i in range(d)]
         keywords = _canvas.with_defaults({"color": _canvas.FIRST, "linewidth": 1.6}, given)
         for k, axes in enumerate(self.axes_):
-            for ax_, j in zip(
-                axes, _rows.most_changed(self.rows[k], scale, n_columns), strict=True
-            ):
+            for ax_, j in zip(axes, most_changed(self.rows[k], scale, n_columns), strict=True):
                 _canvas.open_axes(ax_)
                 self.lines_ += ax_.plot(self.places[k], self.rows[k, :, j], **keywords)
                 # A feature that does not move shall not look as if rounding were a trend.

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils import check_array
 
-from skvae._sklearn.fitted import Fitted
+from skvae._sklearn.fitted import Fitted, positive_std
 from skvae._sklearn.targets import read_image_shape
 from skvae.display import _canvas, _rows
 
@@ -115,8 +115,7 @@ class ReconstructionDisplay:
         """
         _canvas.require_matplotlib(f"{cls.__name__}.from_estimator")
         fitted = Fitted(estimator)
-        names = fitted.feature_names(X, feature_names)
-        shape = read_image_shape(image_shape, len(names))
+        names, shape = fitted.features(X, feature_names, image_shape)
         reconstructions = fitted.inverse(fitted.transform(X))
         location, scale = (None, None) if shape is not None else fitted.location_and_scale()
         return cls(
@@ -269,8 +268,7 @@ class ReconstructionDisplay:
         keywords: dict[str, Any],
     ) -> None:
         self.axes_ = _canvas.panels(ax, 3, 1, sharex=True)[:, 0]
-        spread = self.rows.std(0)
-        scale = np.where(spread > 0, spread, 1.0) if self.scale is None else self.scale
+        scale = positive_std(self.rows) if self.scale is None else self.scale
         location = self.rows.mean(0) if self.location is None else self.location
         residuals = (rows - reconstructions) / scale
         largest = np.argsort(-np.abs(residuals).max(0), kind="stable")[:n_features]

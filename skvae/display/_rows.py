@@ -1,4 +1,4 @@
-"""Rows of a table as heat strips, and which of their features to show."""
+"""Rows of a table as heat strips."""
 
 from __future__ import annotations
 
@@ -8,12 +8,6 @@ from typing import Any
 import numpy as np
 
 from skvae.display import _canvas
-
-
-def most_changed(rows: np.ndarray, scale: np.ndarray, most: int) -> np.ndarray:
-    """Features that differ most over some rows, in units of ``scale``, the largest change first."""
-    change = np.ptp(rows, axis=0) / scale
-    return np.argsort(-change, kind="stable")[:most]
 
 
 def standardise(rows: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -221,17 +221,8 @@ class TrainingDisplay:
         unit = f"\n({self.unit})" if self.unit else ""
         style = _canvas.with_defaults({"linewidth": 1.5}, line_kwargs)
         self._plot_objective(axes[0], unit, style)
-        labels = {
-            "log_likelihood": f"reconstruction{unit}",
-            "kl": f"KL{unit}",
-            "regularizer": f"regulariser{unit}",
-            "beta": "beta",
-        }
         for name, panel in zip(terms, axes[1:], strict=True):
-            values = np.asarray(self.history[name], dtype=float)
-            panel.plot(np.arange(1, len(values) + 1), values, **{"color": _canvas.FIRST, **style})
-            panel.set_ylabel(labels[name])
-            _limit(panel, values)
+            self._plot_term(panel, name, unit, style)
         for panel in axes:
             _canvas.open_axes(panel)
             panel.locator_params(axis="y", nbins=4)
@@ -254,6 +245,18 @@ class TrainingDisplay:
             shown = []  # the objective itself
         beta = self.history.get("beta", [])
         return [*shown, "beta"] if len(set(beta)) > 1 else shown
+
+    def _plot_term(self, ax: Any, name: str, unit: str, style: dict[str, Any]) -> None:
+        labels = {
+            "log_likelihood": f"reconstruction{unit}",
+            "kl": f"KL{unit}",
+            "regularizer": f"regulariser{unit}",
+            "beta": "beta",
+        }
+        values = np.asarray(self.history[name], dtype=float)
+        ax.plot(np.arange(1, len(values) + 1), values, **{"color": _canvas.FIRST, **style})
+        ax.set_ylabel(labels[name])
+        _limit(ax, values)
 
     def _plot_objective(self, ax: Any, unit: str, style: dict[str, Any]) -> None:
         loss = np.asarray(self.history["loss"], dtype=float)

@@ -37,56 +37,45 @@ def read_fit(
 ) -> Fitted:
     """Read off a trained model all that is to be kept.
 
-    Parameters
-    ----------
-    fit : Fit
-        The trained model.
-    read : Read
-        Its training rows.
-    beta : Schedule
-        As training left it.
-    seed : int
-        Of the draws that all rows share.
-    keep : bool
-        Whether the optimiser's state can be used later.
-    past : Fitted, optional
-        State of a stream before this pass.
-
-    Returns
-    -------
-    fitted : Fitted
-        The state.
+    ``read`` is its training rows, ``beta`` is as training left it, and ``seed`` is that of the
+    draws that all rows share. ``keep`` says whether the optimiser's state can be used later, and
+    ``past`` is the state of a stream before this pass.
     """
-    model, X = fit.model, read.X
-
-    def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-        return {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
-
+    model = fit.model
     trained = Trained(
         architecture=model.architecture,
         view=fit.view,
         parameters=model.flat.values.detach().cpu().numpy().copy(),
-        buffers=arrays(model.buffers),
+        buffers=_arrays(model.buffers),
         layout=model.layout,
     )
-    index = report_rows(*X.shape)
-    weight = None if read.weight is None else read.weight[index]
-    rows = Rows(X[index], weight, fit.view, torch.float64, torch.device("cpu"))
-    double = trained.model(torch.float64)
-    moments = latent_moments(double, rows.part(slice(None)), fit.view.report_scale)
+    moments = _moments(trained, read)
     if past is not None:
         moments = pool(dict(past.moments), moments)
     return Fitted(
         **vars(trained),
-        optimizer=arrays(fit.adam.state) if keep else {},
+        optimizer=_arrays(fit.adam.state) if keep else {},
         beta=beta,
         n_epochs=len(fit.outcome.terms) + (0 if past is None else past.n_epochs),
         moments=moments,
         report=latent_report(moments, model.architecture.posterior.has_density),
         seed=seed,
-        dtype=X.dtype.name,
+        dtype=read.X.dtype.name,
         table=read.table,
     )
+
+
+def _arrays(tensors: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
+
+
+def _moments(trained: Trained, read: Read) -> dict[str, np.ndarray]:
+    """Moments of the latents over those rows that the report on them reads."""
+    index = report_rows(*read.X.shape)
+    weight = None if read.weight is None else read.weight[index]
+    rows = Rows(read.X[index], weight, trained.view, torch.float64, torch.device("cpu"))
+    double = trained.model(torch.float64)
+    return latent_moments(double, rows.part(slice(None)), trained.view.report_scale)
 
 
 def publish(

@@ -13,12 +13,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from skvae._sklearn.fitted import Fitted, len_of, take_rows
+from skvae._sklearn.fitted import Fitted, len_of, most_changed, positive_std, take_rows
 from skvae._sklearn.targets import (
     COLOURS,
     COLOURS_ON_DARK,
     Target,
-    read_image_shape,
     read_target,
 )
 from skvae.explorer._decoder import pack_array, pack_decoder, span_of
@@ -126,8 +125,7 @@ class LatentExplorer:
             If the estimator is not fitted or cannot decode, or a parameter is outside its domain.
         """
         fitted = Fitted(estimator)
-        names = fitted.feature_names(X, feature_names)
-        shape = read_image_shape(image_shape, len(names))
+        names, shape = fitted.features(X, feature_names, image_shape)
         _check_number("n_rows", n_rows)
         _check_number("n_features", n_features)
         n_samples = len_of(X)
@@ -137,8 +135,9 @@ class LatentExplorer:
         Z, rows = fitted.transform(chosen), fitted.rows(chosen)
         k = Z.shape[1]
         decoded = fitted.inverse(Z)
-        scale = _scale(np.concatenate([rows, decoded]))
-        features = _shown(np.ptp(decoded, axis=0) / scale, n_features if shape is None else None)
+        scale = positive_std(np.concatenate([rows, decoded]))
+        most = n_features if shape is None else len(names)
+        features = np.sort(most_changed(decoded, scale, most))
         few = np.linspace(0, len(Z) - 1, min(len(Z), _CHECKED_ROWS)).astype(int)
         moved = list(range(min(k, 2)))
         decoder = pack_decoder(fitted, Z[few], scale, features, moved)
@@ -170,10 +169,11 @@ class LatentExplorer:
             A whole HTML document.
         """
         folder = resources.files("skvae.explorer")
-        style, script, page = (
+        style, decode, show, page = (
             folder.joinpath(name).read_text(encoding="utf-8")
-            for name in ("page.css", "page.js", "page.html")
+            for name in ("page.css", "decode.js", "page.js", "page.html")
         )
+        script = decode + show
         # No sign that could end the data block, begin a comment or a tag; JSON reads the same.
         data = json.dumps(self.payload, ensure_ascii=True, separators=(",", ":"))
         for sign in "<>&":
@@ -236,18 +236,6 @@ def _draw_rows(n_samples: int, n: int, seed: int) -> np.ndarray:
     if n_samples <= n:
         return np.arange(n_samples)
     return np.sort(np.random.default_rng(seed).choice(n_samples, n, replace=False))
-
-
-def _shown(change: np.ndarray, n_features: int | None) -> np.ndarray:
-    """Features that change most, in their order; all without a number."""
-    if n_features is None or len(change) <= n_features:
-        return np.arange(len(change))
-    return np.sort(np.argsort(-change, kind="stable")[:n_features])
-
-
-def _scale(rows: np.ndarray) -> np.ndarray:
-    spread = rows.std(0)
-    return np.where(spread > 1e-12, spread, 1.0)
 
 
 def _kept_rows(

@@ -1,7 +1,7 @@
 """Fitting: split, start, race, train, keep."""
 
 from skvae.fitting._fit import Fit, Resumed, explain_split, fit_model, one_pass, split
-from skvae.fitting._plan import Plan, plan_work
+from skvae.fitting._plan import Plan, plan_work, resolve_batch_size
 from skvae.fitting._steps import TERMS, ComposedStep, PartedStep, WrittenStep, build_step
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "fit_model",
     "one_pass",
     "plan_work",
+    "resolve_batch_size",
     "split",
 ]

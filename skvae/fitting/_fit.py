@@ -143,80 +143,62 @@ def fit_model(
     random_state: np.random.RandomState,
     resumed: Resumed | None = None,
 ) -> Fit:
-    """Fit a model from its start, or from where it stands.
+    """Fit a model from its start, or go on with one, in its units.
 
-    Parameters
-    ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Rows in X's units.
-    weight : ndarray of shape (n_samples,) or None
-        Row weights, all positive.
-    parts : Parts
-        What the model is made of.
-    n_components : int, float, None or "mle"
-        As in PCA.
-    plan : Plan
-        How to train.
-    random_state : RandomState
-        Seeds the split, the start and the noise.
-    resumed : Resumed, optional
-        A model to go on with, in its units.
-
-    Returns
-    -------
-    fit : Fit
-
-    Raises
-    ------
-    ValueError
-        If held-out rows are to choose an epoch, and beta has settled in none.
-    KeyboardInterrupt
-        If training was interrupted before anything was learned.
+    X, of shape (n_samples, n_features), is in its own units, and all weights are positive.
+    ``n_components`` is as in PCA, and ``random_state`` seeds the split, the start and the noise.
+    ValueError is raised if held-out rows are to choose an epoch and beta has settled in none,
+    KeyboardInterrupt if training was interrupted before anything was learned.
     """
     seed = int(random_state.randint(2**31 - 1))
     fraction = plan.validation_fraction if plan.budget.max_iter > 0 else None
     training, held_out = split(X.shape[0], fraction, random_state)
     if held_out is not None:
         check_settled(plan)
-
-    def part(index: np.ndarray) -> tuple[Any, np.ndarray | None]:
-        return (X, weight) if held_out is None else part_of(X, weight, index)
-
+    trained_rows = (X, weight) if held_out is None else part_of(X, weight, training)
     prepared = None
     if resumed is not None:
         model, view = resumed.model, resumed.view
     else:
-        prepared = prepare(*part(training), parts.likelihood, n_components)
+        prepared = prepare(*trained_rows, parts.likelihood, n_components)
         view = prepared.view
         model = build(parts, prepared, plan, len(training), seed)
-    rows = make_rows(model, *part(training), view)
-    judging_rows = None if held_out is None else make_rows(model, *part(held_out), view)
-    trainer, has_left_start = Trainer(model, rows, judging_rows, plan, seed), True
+    rows = make_rows(model, *trained_rows, view)
+    judges = None if held_out is None else make_rows(model, *part_of(X, weight, held_out), view)
+    trainer, has_left_start = Trainer(model, rows, judges, plan, seed), True
     if prepared is not None:
         trainer, has_left_start = start_model(trainer, prepared, seed)
-        model = trainer.model
     # With too few rows to hold any out, nothing could justify leaving the start.
     judged = held_out is not None or fraction is None
-    start_bounds = None if held_out is None else trainer.held_out_bounds()
+    fit, is_gain = run(trainer, view, judged, has_left_start)
+    if prepared is None or is_gain:
+        return fit
+    # The start is kept, so that nothing is left to hold rows out for.
+    view = refit_start(trainer, X, weight, prepared.n_components, seed)
+    outcome = replace(fit.outcome, best_epoch=0)
+    return replace(fit, view=view, outcome=outcome, kept_start=True)
+
+
+def run(trainer: Trainer, view: View, judged: bool, has_left_start: bool) -> tuple[Fit, bool]:
+    """Train, unless nothing may justify leaving the start, and say whether it was right to.
+
+    Raises KeyboardInterrupt if training was interrupted before anything was learned.
+    """
+    plan = trainer.plan
+    start_bounds = None if trainer.held_out is None else trainer.held_out_bounds()
     trains = (judged or has_left_start) and not plan.watcher.stopped
     outcome = trainer.run(plan.budget if trains else replace(plan.budget, max_iter=0))
     if outcome.interrupted and not (outcome.terms and (outcome.best_epoch or not has_left_start)):
         raise KeyboardInterrupt
-    kept_start = False
-    accepted = has_left_start or start_bounds is None or gained(trainer, start_bounds)
-    if prepared is not None and not accepted:
-        # The start is kept, so that nothing is left to hold rows out for.
-        outcome, kept_start = replace(outcome, best_epoch=0), True
-        view = refit_start(trainer, X, weight, prepared.n_components, seed)
-    return Fit(
-        model=model,
+    fit = Fit(
+        model=trainer.model,
         view=view,
         outcome=outcome,
         adam=trainer.adam,
         judged=judged,
-        kept_start=kept_start,
         reference=first_of(trainer, outcome),
     )
+    return fit, has_left_start or start_bounds is None or gained(trainer, start_bounds)
 
 
 def part_of(X: Any, weight: np.ndarray | None, index: np.ndarray) -> tuple[Any, np.ndarray | None]:

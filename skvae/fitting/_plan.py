@@ -59,17 +59,20 @@ class Plan:
     watcher: Watcher
     corruption: Corruption | None = None
 
+    def n_step_rows(self, architecture: Architecture, n_samples: int) -> int:
+        """Number of rows per step; with "auto" at least 32 and at most 256.
 
-def resolve_batch_size(batch_size: int | str, n_samples: int, architecture: Architecture) -> int:
-    """Number of rows per step.
+        On a table a step's cost is its calls, and larger batches are cheaper per row. If the cost
+        is arithmetic they are not, and would only make steps fewer: then the most may be 64.
+        """
+        most = max(64, min(int(_BATCH_WORK / step_work(architecture, 1)), 256))
+        return resolve_batch_size(self.batch_size, n_samples, least=32, most=most)
 
-    "auto" gives some twenty steps per epoch, with 32 to 256 rows: on a table a step's cost is its
-    calls, and larger batches are cheaper per row. If the cost is arithmetic they are not, and would
-    only make steps fewer: then a step may have as few as 64 rows.
-    """
+
+def resolve_batch_size(batch_size: int | str, n_samples: int, least: int, most: int) -> int:
+    """Number of rows per step; "auto" is a twentieth of the rows, within ``least`` and ``most``."""
     if isinstance(batch_size, str):
-        most = int(_BATCH_WORK / step_work(architecture, 1))
-        batch_size = min(max(n_samples // 20, 32), max(64, min(most, 256)))
+        batch_size = min(max(n_samples // 20, least), most)
     return min(int(batch_size), n_samples)
 
 
@@ -83,4 +86,4 @@ def step_work(architecture: Architecture, batch_size: int) -> float:
 
 def plan_work(plan: Plan, architecture: Architecture, n_samples: int) -> float:
     """Multiply-adds of a step with the plan's batch size."""
-    return step_work(architecture, resolve_batch_size(plan.batch_size, n_samples, architecture))
+    return step_work(architecture, plan.n_step_rows(architecture, n_samples))

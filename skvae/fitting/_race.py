@@ -26,32 +26,11 @@ def race(
 ) -> tuple[Trainer, bool]:
     """Train a model from each start, with a budget of its own, and give the best.
 
-    Parameters
-    ----------
-    trainer : Trainer
-        With held-out rows; its model takes the first start.
-    starts : sequence of Start
-        The rivals.
-    prepared : Prepared
-        What they start from.
-    build : callable
-        Gives a model for an architecture.
-    seed : int
-        Of each rival.
-
-    Returns
-    -------
-    best : Trainer
-        The winner, with its model as the race has left it.
-    moved : bool
-        Whether that is anything but the PCA start.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If the race is interrupted, because no start has won yet.
+    ``trainer`` has held-out rows, and its model takes the first start; ``build`` gives models for
+    the others, by the same seed. Returns the winner, with its model as the race has left it, and
+    whether that is anything but the PCA start. KeyboardInterrupt is raised if the race is
+    interrupted, because no start has won yet.
     """
-    architecture, device = trainer.model.architecture, trainer.rate.device
     budget = trainer.plan.budget
     budget = replace(budget, max_iter=max(1, round(_RACE_SHARE * budget.max_iter)))
     best, score, moved = trainer, -math.inf, False
@@ -61,8 +40,8 @@ def race(
             break
         rival = trainer
         if k > 0:
-            shape = replace(architecture, linear_path=start.linear_path)
-            model = build(shape, prepared, device, seed)
+            shape = replace(trainer.model.architecture, linear_path=start.linear_path)
+            model = build(shape, prepared, trainer.rate.device, seed)
             rival = Trainer(model, trainer.rows, trainer.held_out, trainer.plan, seed)
         start.write(rival.model, prepared, trainer.rows, seed)
         rival.reference = reference

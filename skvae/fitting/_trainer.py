@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from skvae._core.arrays import as_tensor
-from skvae.fitting._plan import Plan, resolve_batch_size, step_work
+from skvae.fitting._plan import Plan, step_work
 from skvae.fitting._steps import PartedStep, build_step
 from skvae.model import Model
 from skvae.nn import OneRowError
@@ -66,7 +66,7 @@ class Trainer:
         self.model, self.rows, self.held_out, self.plan = model, rows, held_out, plan
         self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
-        self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples, model.architecture)
+        self.batch_size = plan.n_step_rows(model.architecture, rows.n_samples)
         self.n_steps = -(-rows.n_samples // self.batch_size)
         parts = count_parts(step_work(model.architecture, self.batch_size))
         bfloat16 = plan.bfloat16 and rows.device.type != "cpu"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from skvae.multilabel._labels import Labels, Table
 from skvae.multilabel._model import Architecture, Model, make_rows, step_work, take_units
-from skvae.multilabel._plan import Plan, part_rows, resolve_batch_size
+from skvae.multilabel._plan import Plan, part_rows
 from skvae.multilabel._trainer import Folds, Trainer
 from skvae.training import Budget, Outcome, limit_threads, resolve_device, train
 
@@ -55,7 +55,7 @@ class Builder:
 
     def __init__(self, table: Table, architecture: Architecture, plan: Plan, seed: int) -> None:
         self.table, self.architecture, self.plan, self.seed = table, architecture, plan, seed
-        self.work = step_work(architecture, resolve_batch_size(plan.batch_size, table.n_samples))
+        self.work = step_work(architecture, plan.n_step_rows(table.n_samples))
         self.device = resolve_device(plan.device, self.work)
 
     def trainer(self, table: Table) -> Trainer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skvae.fitting import split
+from skvae.fitting import resolve_batch_size, split
 from skvae.multilabel._labels import Labels
 from skvae.training import Budget, Watcher
 
@@ -57,12 +57,9 @@ class Plan:
         p = 0.5 if free else float(self.threshold)
         return math.log(p / (1.0 - p))
 
-
-def resolve_batch_size(batch_size: int | str, n_samples: int) -> int:
-    """Number of rows a step; "auto" is a twentieth of the rows, within 64 and 256."""
-    if isinstance(batch_size, str):
-        batch_size = min(max(n_samples // 20, 64), 256)
-    return min(int(batch_size), n_samples)
+    def n_step_rows(self, n_samples: int) -> int:
+        """Number of rows per step; with "auto" at least 64 and at most 256."""
+        return resolve_batch_size(self.batch_size, n_samples, least=64, most=256)
 
 
 def part_rows(

@@ -14,7 +14,7 @@ from torch import Tensor
 from skvae._core.arrays import as_tensor
 from skvae.multilabel._labels import Labels
 from skvae.multilabel._model import Model, indicators
-from skvae.multilabel._plan import Plan, resolve_batch_size
+from skvae.multilabel._plan import Plan
 from skvae.multilabel._terms import correlation_term, pair_term
 from skvae.multilabel._threshold import f1_scores, tune_threshold
 from skvae.tables import Rows
@@ -74,7 +74,7 @@ class Trainer:
         self.labels = LabelRows(labels, model)
         self.generator = torch.Generator().manual_seed(seed)
         self.dropper = torch.Generator(model.flat.values.device).manual_seed(seed)
-        self.batch_size = resolve_batch_size(plan.batch_size, rows.n_samples)
+        self.batch_size = plan.n_step_rows(rows.n_samples)
         self.n_steps = -(-rows.n_samples // self.batch_size)
         self.adam = Adam(model.flat)
 

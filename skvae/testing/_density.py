@@ -14,6 +14,22 @@ from skvae.testing._claims import FALSE_ALARM, claim, claim_close, distance_of_c
 # Of sums and integrals by quadrature.
 _QUADRATURE = 1e-6
 
+# What the density says over what is stated, and where to look if that is not 1.
+_MOMENTS = (
+    (
+        "total probability",
+        "State the normaliser in log_prob, or in constant where no parameter moves it.",
+    ),
+    (
+        "mean by the density over the one stated",
+        "mean gives E[u|z] in the targets' units.",
+    ),
+    (
+        "variance by the density over the one stated",
+        "variance gives Var[u|z] in the targets' squared units.",
+    ),
+)
+
 _DRAWS = 100_000
 
 
@@ -48,28 +64,14 @@ def check_density(likelihood: Likelihood, X: Any) -> None:
     for j in case.cells():
         mean, variance, kind = means[j], variances[j], case.support(j)
         values, share = _masses(case, kind, j)
-        what = f"{name}'s {{}} of column {j} over {kind} numbers"
-        claim_close(
+        found = (
             share.sum(),
-            1.0,
-            what.format("total probability"),
-            "State the normaliser in log_prob, or in constant where no parameter moves it.",
-            _QUADRATURE,
-        )
-        claim_close(
             share @ values / mean if mean else 1.0 + share @ values,
-            1.0,
-            what.format("mean by the density over the one stated"),
-            "mean gives E[u|z] in the targets' units.",
-            _QUADRATURE,
-        )
-        claim_close(
             share @ (values - mean) ** 2 / variance,
-            1.0,
-            what.format("variance by the density over the one stated"),
-            "variance gives Var[u|z] in the targets' squared units.",
-            _QUADRATURE,
         )
+        for one, (what, remedy) in zip(found, _MOMENTS, strict=True):
+            about = f"{name}'s {what} of column {j} over {kind} numbers"
+            claim_close(one, 1.0, about, remedy, _QUADRATURE)
 
 
 def _masses(case: Case, kind: str, column: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,6 +141,12 @@ def check_samples(likelihood: Likelihood, X: Any) -> None:
         for row in (X.min(0), X.max(0), *X[:20]):
             complaint = refusal(likelihood, row, None)
             claim(complaint is None, f"{name}.sample draws what check refuses: {complaint}")
+    _claim_distribution(case, X)
+
+
+def _claim_distribution(case: Case, X: np.ndarray) -> None:
+    """Raise AssertionError unless draws of each cell are distributed as the density says."""
+    name = type(case.likelihood).__name__
     cells = case.cells()
     allowed = distance_of_chance(_DRAWS, len(cells))
     for j in cells:

@@ -305,18 +305,10 @@ def check_start(likelihood: Likelihood, X: Any, *, n_components: int = 2) -> Non
             f"{'' if field == 'natural' else ' and above 0'}. Bound the mean away from the ends "
             f"of the domain.",
         )
-    started, independent = (
-        VariationalAutoencoder(
-            n_components,
-            likelihood=clone(likelihood),
-            init=PrincipalComponents(n_started),
-            max_iter=0,
-            random_state=0,
-        )
-        .fit(X)
-        .score(X)
-        for n_started in (None, 0)
-    )
+    parameters = {"max_iter": 0, "random_state": 0, "likelihood": clone(likelihood)}
+    starts = [PrincipalComponents(n_started) for n_started in (None, 0)]
+    models = [VariationalAutoencoder(n_components, init=s, **parameters) for s in starts]
+    started, independent = (float(model.fit(X).score(X)) for model in models)
     claim(
         started >= independent - 1e-6 * abs(independent),
         f"{name}'s start has a score of {started:.6g} nats per row, below the {independent:.6g} "

@@ -25,6 +25,9 @@ _ROWS, _COMPONENTS = 12, 2
 # The same few hundred operations in two orders, on values that may be large.
 _ROUNDING = 1e-9
 
+# Terms of a step, the loss first, and the gradient of the flat buffer.
+_Result = tuple[np.ndarray, np.ndarray]
+
 
 def check_step(likelihood: Likelihood, X: Any) -> None:
     """Check that a training step is finite, and written out equals composed.
@@ -68,23 +71,28 @@ def check_step(likelihood: Likelihood, X: Any) -> None:
         observed = by_cell(likelihood, drawn) if masked else None
         weight = normal(_ROWS).exp() if masked else None
         batch = replace(plain, observed=observed, weight=weight)
-        eps, results = normal(n_draws, _ROWS, _COMPONENTS), []
-        steps = [ComposedStep, WrittenStep][: 1 + likelihood.is_written]
-        for step in steps:
-            terms = np.asarray(step(model, penalty)(batch, eps, beta), dtype=np.float64)
-            results.append((terms, model.flat.grads.numpy().copy()))
-        what = f"with {n_draws} draws{' and missing cells' if masked else ''}"
-        claim(
-            np.isfinite(results[0][0]).all() and np.isfinite(results[0][1]).all(),
-            f"{name}'s composed step {what} is not finite: {results[0][0]}. Bound what log_prob "
-            f"takes the exponential of.",
-        )
-        remedy = "check_pullback says where log_prob_vjp is not log_prob's gradient."
-        for found, expected, part in zip(
-            results[-1], results[0], ("terms", "gradient"), strict=True
-        ):
-            about = f"{name}'s {part} of the written-out step {what}"
-            claim_close(found, expected, about, remedy, _ROUNDING)
+        eps = normal(n_draws, _ROWS, _COMPONENTS)
+        results = [
+            (
+                np.asarray(step(model, penalty)(batch, eps, beta), dtype=np.float64),
+                model.flat.grads.numpy().copy(),
+            )
+            for step in (ComposedStep, WrittenStep)[: 1 + likelihood.is_written]
+        ]
+        _claim_steps(name, f"with {n_draws} draws{' and missing cells' * masked}", *results)
+
+
+def _claim_steps(name: str, what: str, composed: _Result, written: _Result | None = None) -> None:
+    """Raise AssertionError unless the terms and gradients of steps are finite and the same."""
+    claim(
+        np.isfinite(composed[0]).all() and np.isfinite(composed[1]).all(),
+        f"{name}'s composed step {what} is not finite: {composed[0]}. Bound what log_prob takes "
+        f"the exponential of.",
+    )
+    remedy = "check_pullback says where log_prob_vjp is not log_prob's gradient."
+    for found, expected, part in zip(written or (), composed, ("terms", "gradient"), strict=False):
+        about = f"{name}'s {part} of the written-out step {what}"
+        claim_close(found, expected, about, remedy, _ROUNDING)
 
 
 def _started(likelihood: Likelihood, X: Any) -> tuple[Model, Rows]:

@@ -97,40 +97,17 @@ def train(
     n_steps: int,
     watcher: Watcher,
 ) -> Outcome:
-    """Minimise a step's loss and keep the best epoch.
+    """Minimise a step's loss, and keep the best epoch in ``state``, all that training changes.
 
-    Parameters
-    ----------
-    take_epoch : callable
-        Goes through the training rows once and yields the terms of each step, the loss first: a
-        sequence of floats, or a tensor of one axis, read back when the epoch ends. It is given the
-        number of epochs done, and the learning rate as a function of the step's number.
-    evaluate : callable or None
-        Held-out value of the current parameters, the higher the better; without it the last epoch
-        is kept.
-    state : list of Tensor
-        All tensors that training changes.
-    adam : Optimizer
-        The optimiser, which counts the steps that it skips.
-    budget : Budget
-        How long and how fast.
-    n_steps : int
-        Steps in an epoch.
-    watcher : Watcher
-        Is told of each epoch, and may end training with it.
-
-    Returns
-    -------
-    outcome : Outcome
-
-    Raises
-    ------
-    DivergenceError
-        If no step of an epoch had a finite gradient.
+    ``take_epoch`` goes through the training rows once and yields the terms of each of ``n_steps``
+    steps, the loss first: a sequence of floats, or a tensor of one axis, read back when the epoch
+    ends. It is given the number of epochs done, and the learning rate as a function of the step's
+    number. ``evaluate`` gives the held-out value of the current parameters, the higher the better;
+    without it the last epoch is kept. DivergenceError is raised if no step of an epoch had a finite
+    gradient.
     """
     first = -math.inf if evaluate is None else evaluate()
-    best = _Kept(0, first, [t.clone() for t in state])
-    reference, stale = first, 0
+    best = _Best(first, state, budget)
     epochs: list[tuple[list[float], float | None]] = []
     interrupted, n_epochs = False, budget.n_epochs or budget.max_iter
     try:
@@ -140,34 +117,24 @@ def train(
             score = None if evaluate is None else evaluate()
             # In one piece: after an interrupt an epoch is here with its value, or not at all.
             epochs.append((terms, score))
-            if score is None:
-                best = _Kept(epoch, best.score, [t.clone() for t in state])
-            elif budget.n_before + epoch >= budget.n_passed_over:
-                if score > best.score:
-                    best = _Kept(epoch, score, [t.clone() for t in state])
-                stale = 0 if best.score > reference + budget.tol else stale + 1
-                reference = best.score if stale == 0 else reference
-            done = Epoch(
-                number=epoch,
-                n_epochs=n_epochs,
-                terms=terms,
-                score=score,
-                first=None if evaluate is None else first,
-                best_epoch=best.epoch,
-                learning_rate=_learning_rate(budget, epoch - 1),
-            )
-            if watcher.end(done) or stale >= budget.n_iter_no_change:
+            best.compare(epoch, score)
+            if (
+                watcher.end(best.epoch(epoch, n_epochs, terms, score))
+                or best.stale >= budget.n_iter_no_change
+            ):
                 break
     except KeyboardInterrupt:
         interrupted = True
-    best.restore(state)
+    best.kept.restore(state)
     return Outcome(
         terms=[terms for terms, _ in epochs],
         scores=[] if evaluate is None else [first, *(s for _, s in epochs if s is not None)],
-        best_epoch=best.epoch,
+        best_epoch=best.kept.epoch,
         n_skipped=int(adam.n_skipped.item()),
         interrupted=interrupted,
-        still_rising=evaluate is not None and 0 < len(epochs) == budget.max_iter and stale == 0,
+        still_rising=evaluate is not None
+        and 0 < len(epochs) == budget.max_iter
+        and best.stale == 0,
     )
 
 
@@ -188,6 +155,40 @@ class _Kept(NamedTuple):
         """Write the tensors back to where they were taken from."""
         for value, tensor in zip(self.state, state, strict=True):
             tensor.copy_(value)
+
+
+class _Best:
+    """The best epoch so far, and for how many epochs there was no gain of more than ``tol``."""
+
+    def __init__(self, first: float, state: list[Tensor], budget: Budget) -> None:
+        self.state, self.budget = state, budget
+        self.kept = self._copy(0, first)
+        self.first, self.reference, self.stale = first, first, 0
+
+    def _copy(self, epoch: int, score: float) -> _Kept:
+        return _Kept(epoch, score, [t.clone() for t in self.state])
+
+    def compare(self, epoch: int, score: float | None) -> None:
+        """Keep this epoch if it is the best; without held-out values each is kept."""
+        if score is None:
+            self.kept = self._copy(epoch, self.kept.score)
+        elif self.budget.n_before + epoch >= self.budget.n_passed_over:
+            if score > self.kept.score:
+                self.kept = self._copy(epoch, score)
+            self.stale = 0 if self.kept.score > self.reference + self.budget.tol else self.stale + 1
+            self.reference = self.kept.score if self.stale == 0 else self.reference
+
+    def epoch(self, number: int, n_epochs: int, terms: list[float], score: float | None) -> Epoch:
+        """Give what a watcher is told of an epoch that was compared."""
+        return Epoch(
+            number=number,
+            n_epochs=n_epochs,
+            terms=terms,
+            score=score,
+            first=None if score is None else self.first,
+            best_epoch=self.kept.epoch,
+            learning_rate=_learning_rate(self.budget, number - 1),
+        )
 
 
 def _run_epoch(
