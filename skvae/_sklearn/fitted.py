@@ -49,7 +49,7 @@ class Fitted:
     """A fitted estimator as pictures see it.
 
     Rows are in the units that the pipeline was given, if its steps can be undone; else in those of
-    its last step.
+    its last step. Those of a table with categories are its numbers, with a share for each level.
 
     Parameters
     ----------
@@ -70,7 +70,9 @@ class Fitted:
         self.whole = estimator
         self.last = estimator[-1] if is_pipeline else estimator
         self.before = estimator[:-1] if is_pipeline and len(estimator) > 1 else None
-        self.is_undone = self.before is None or hasattr(self.before, "inverse_transform")
+        self.table = getattr(getattr(self.last, "_fitted", None), "table", None)
+        can_undo = hasattr(self.before, "inverse_transform") and self.table is None
+        self.is_undone = self.before is None or can_undo
         self.name = type(self.last).__name__
 
     @property
@@ -85,7 +87,8 @@ class Fitted:
 
     def rows(self, X: Any) -> np.ndarray:
         """Rows of X as an array, in the units in which decoded rows come."""
-        return _dense(X if self.is_undone or self.before is None else self.before.transform(X))
+        X = X if self.is_undone or self.before is None else self.before.transform(X)
+        return _dense(X if self.table is None else self.last._check_rows(X))
 
     def undo(self, rows: np.ndarray) -> np.ndarray:
         """Take rows of the last step to the units of X."""
@@ -106,18 +109,19 @@ class Fitted:
                 f"{self.name} has no inverse_transform, so no row can be drawn for a latent. Give "
                 f"an estimator that has, such as VariationalAutoencoder."
             )
+        if self.table is not None:
+            return _dense(self.last._numbers(Z))
         return self.undo(self.last.inverse_transform(Z))
 
-    def generated(self, seed: int = 0) -> np.ndarray | None:
+    def generated(self, seed: int = 0) -> Any:
         """Rows drawn from the model as the last step has them, or None if it cannot draw."""
         if not hasattr(self.last, "sample"):
             return None
         try:
             n = int(np.clip(_PRIOR_CELLS // self.last.n_features_in_, *_PRIOR_ROWS[::-1]))
-            rows = self.last.sample(n, random_state=seed)
+            return self.last.sample(n, random_state=seed)
         except (TypeError, ValueError):  # a posterior that is a point has no prior to draw from
             return None
-        return np.asarray(rows) if isinstance(rows, np.ndarray) else None
 
     def prior_latents(self, seed: int = 0) -> np.ndarray | None:
         """Latents of rows drawn from the model, in the units of ``transform``, or None."""
@@ -142,9 +146,9 @@ class Fitted:
         Z = None if X is None else self.transform(X)
         normal = np.repeat(ndtri(probabilities)[:, None], k, axis=1)
         if Z is None and has_standard_normal_prior(self.last):
-            return Places(
-                normal, np.zeros(k), lambda z: self.undo(self.last.decode(z)), "standard deviations"
-            )
+            of_table = None if self.table is None else self.last._fitted.decode
+            decode = of_table or (lambda z: self.undo(self.last.decode(z)))
+            return Places(normal, np.zeros(k), decode, "standard deviations")
         Z = self.prior_latents() if Z is None else Z
         if Z is not None:
             return Places(
@@ -176,12 +180,14 @@ class Fitted:
                 n = self.n_decoded
                 mean = np.zeros(n) if mean is None else self.undo(np.asarray(mean)[None])[0]
                 return mean, np.ones(n)
-            rows = self.undo(drawn)
+            rows = self.undo(drawn) if self.table is None else self.last._check_rows(drawn)
         return rows.mean(0), positive_std(rows)
 
     @property
     def n_decoded(self) -> int:
         """Number of features of a decoded row."""
+        if self.table is not None:
+            return int(self.table.width)
         return int((self.whole if self.is_undone else self.last).n_features_in_)
 
     def feature_names(self, X: Any = None, names: Sequence[str] | None = None) -> list[str]:
@@ -196,7 +202,9 @@ class Fitted:
         if names is None:
             source = self.whole if self.is_undone else self.last
             found = getattr(source, "feature_names_in_", None)
-            if found is None and self.is_undone:
+            if self.table is not None:
+                found = self.table.number_names
+            elif found is None and self.is_undone:
                 found = getattr(X, "columns", None)
             names = [f"x{i}" for i in range(n)] if found is None else list(found)
         if len(names) != n:

@@ -42,15 +42,33 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
     **options
         Further ones of ``validate_data``.
     """
-    with on_arrays():
-        return validate_data(
-            estimator,
-            as_numpy(X),
-            reset=reset,
-            accept_sparse="csr",
-            dtype=_FLOATS,
-            **options,
-        )
+    try:
+        with on_arrays():
+            return validate_data(
+                estimator,
+                as_numpy(X),
+                reset=reset,
+                accept_sparse="csr",
+                dtype=_FLOATS,
+                **options,
+            )
+    except ValueError as error:
+        name = _column_of_strings(X)
+        if name is None:
+            raise
+        remedy = "likelihood='auto' takes columns of all kinds. " * hasattr(estimator, "likelihood")
+        raise ValueError(
+            f"Column {name!r} of X holds strings, where numbers are needed. {remedy}Or encode it, "
+            f"with OneHotEncoder for instance."
+        ) from error
+
+
+def _column_of_strings(X: Any) -> Any:
+    """Name of the first column of a frame with strings in it, or None."""
+    for name in getattr(X, "columns", ()):
+        if any(isinstance(cell, str) for cell in list(X[name])):
+            return name
+    return None
 
 
 def check_table(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Any:

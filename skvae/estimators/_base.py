@@ -100,6 +100,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
     activation: str
     encoder: ModuleFactory | None
     decoder: ModuleFactory | None
+    likelihood: Any
     init: str | Start
     latent_density: Any
     batch_size: int | str
@@ -124,6 +125,50 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
     @abstractmethod
     def _chosen(self) -> dict[str, Any]:
         """Give the components, beta and the corruption by name: parameters, or what is fixed."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters, with those of the components that they hold.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to give the parameters of the components, too.
+
+        Returns
+        -------
+        params : dict of str to object
+            Values by name; those of a likelihood of columns by ``likelihood__<name>``.
+        """
+        params = super().get_params(deep)
+        if deep and isinstance(self.likelihood, list):
+            own = Columns(self.likelihood).get_params()
+            del own["columns"]
+            params |= {f"likelihood__{name}": value for name, value in own.items()}
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, also of the components, as ``<component>__<parameter>``.
+
+        Parameters
+        ----------
+        **params : object
+            Values by name; a likelihood of columns by ``likelihood__<name>``.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        if "likelihood" in params:
+            self.likelihood = params.pop("likelihood")
+        if isinstance(self.likelihood, list):
+            own = {name: value for name, value in params.items() if name.startswith("likelihood__")}
+            columns = Columns(self.likelihood)
+            columns.set_params(**{name.partition("__")[2]: own[name] for name in own})
+            self.likelihood = columns.columns
+            params = {name: value for name, value in params.items() if name not in own}
+        super().set_params(**params)
+        return self
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,12 +86,15 @@ def read_rows(estimator: Any, X: Any, sample_weight: Any, past: Fitted | None) -
     if past is not None and table is not None and table.asked == repr(columns):
         likelihood = past.architecture.likelihood
     else:
-        likelihood, table = columns.resolve(
-            lambda selected: column_indices(X, selected(X) if callable(selected) else selected),
-            source,
-            _named,
-        )
+        likelihood, table = columns.resolve(partial(_select, X), source, _named)
     return Read(X=table.encode(source), weight=weight, likelihood=likelihood, table=table)
+
+
+def _select(X: Any, selector: Any) -> list[int]:
+    """Give positions of columns that are selected as in ``ColumnTransformer``."""
+    if isinstance(selector, slice) and selector == slice(None):
+        return list(range(X.shape[1]))
+    return list(column_indices(X, selector(X) if callable(selector) else selector))
 
 
 def _named(value: Any) -> Likelihood:

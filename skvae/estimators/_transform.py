@@ -113,10 +113,17 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         X_original : ndarray of shape (n_samples, n_features_in_)
             Expected rows, in the units of fit.
         """
+        return self._decoded(self._latents(X))
+
+    def _latents(self, X: Any) -> np.ndarray:
+        """Latents in the units of ``encode`` for coordinates as ``transform`` gives them."""
         Z = self._check_latents(X, "X")
         scale = self._output_scale()
-        latents = np.divide(Z, scale, out=np.zeros(Z.shape), where=scale > 0).astype(Z.dtype)
-        return self._decoded(latents)
+        return np.divide(Z, scale, out=np.zeros(Z.shape), where=scale > 0).astype(Z.dtype)
+
+    def _numbers(self, X: Any) -> np.ndarray:
+        """Means of a table's numbers for coordinates as ``transform`` gives them."""
+        return self._fitted.decode(self._latents(X))
 
     def _check_latents(self, Z: Any, name: str = "Z") -> np.ndarray:
         check_is_fitted(self)

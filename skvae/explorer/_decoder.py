@@ -116,7 +116,7 @@ def read_dense(fitted: Fitted) -> DenseDecoder | None:
 
     decoder = estimator._fitted.model(torch.float64).decoder
     *hidden, output = (layer.detach().numpy().copy() for layer in decoder.params)
-    k, d = estimator.n_components_, estimator.n_features_in_
+    k, d = estimator.n_components_, estimator._fitted.view.n_targets
     view, order = estimator._fitted.view, estimator._fitted.report.order
     scale = estimator._output_scale()
     gain = np.divide(1.0, scale, out=np.zeros(k), where=scale > 0)
