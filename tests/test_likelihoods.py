@@ -20,10 +20,13 @@ from skvae import VariationalAutoencoder, likelihoods, testing
 from skvae._core.math import LOG_2PI
 from skvae.likelihoods import (
     Bernoulli,
+    Categorical,
     CellLikelihood,
     Gaussian,
+    Joint,
     Likelihood,
     NegativeBinomial,
+    Ordinal,
     Poisson,
     Response,
     StudentT,
@@ -198,6 +201,29 @@ POSITIVE = np.exp(by_one_latent(2.0, 0.4, 300, 4)) * np.exp(
 )
 LIT = (IRIS > IRIS.mean(0)).astype(float)
 
+LEVELS = (3, 2, 4, 3)
+
+
+def levels(tilt):
+    """Codes of categories on which one latent has an effect; those tilted are rarer by the last."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((400, 1))
+
+    def column(n):
+        logits = z * rng.standard_normal(n) - tilt * np.arange(n)
+        return np.r_[np.arange(n), (logits + rng.gumbel(size=(400, n))).argmax(1)[n:]]
+
+    return np.column_stack([column(n) for n in LEVELS])
+
+
+def indicators(codes):
+    return np.hstack([np.eye(n)[code] for n, code in zip(LEVELS, codes.T, strict=True)])
+
+
+def ordinal(codes):
+    return Ordinal().for_levels([np.bincount(code) for code in codes.T])
+
+
 # Of each class: its objects, rows of their domain, and what is outside of it.
 CASES = {
     Gaussian: [(Gaussian(), IRIS, ()), (Gaussian(noise="feature"), IRIS * [1, 10, 100, 1], ())],
@@ -215,6 +241,27 @@ CASES = {
     ],
     PredictedNoise: [(PredictedNoise(), IRIS, ())],
     Gamma: [(Gamma(), POSITIVE, (-1, 0))],
+    Categorical: [
+        (Categorical(n_levels=LEVELS), indicators(levels(tilt)), (-1, 0.5, 2)) for tilt in (0, 1.5)
+    ],
+    Ordinal: [
+        (ordinal(codes), codes.astype(float), (-1, 0.5, 9)) for codes in (levels(0), levels(1.5))
+    ],
+    Joint: [
+        (
+            Joint(
+                [
+                    (Gaussian(), 4),
+                    (Poisson(), 2),
+                    (Categorical(n_levels=LEVELS), sum(LEVELS)),
+                    (PredictedNoise(), 1),
+                    (Gaussian(noise="feature"), 3),
+                ]
+            ),
+            np.hstack([IRIS, counts()[:150, :2], indicators(levels(0))[:150], 9 * IRIS]),
+            (),
+        )
+    ],
 }
 LISTED = [case for cases in CASES.values() for case in cases]
 
@@ -311,6 +358,53 @@ def test_density_and_moments_are_scipys(likelihood):
     np.testing.assert_allclose(likelihood.mean(leaf, params), expected.mean(), rtol=1e-10)
     variance = likelihood.variance(leaf, params).expand_as(leaf)
     np.testing.assert_allclose(variance, expected.var(), rtol=1e-10)
+
+
+def test_categories_are_scipys_multinomial():
+    rng, codes = np.random.default_rng(0), levels(0)[:50]
+    raw = 2.0 * rng.standard_normal((50, sum(LEVELS)))
+    likelihood = Categorical(n_levels=LEVELS)
+    leaf, target = torch.from_numpy(raw), torch.from_numpy(indicators(codes))
+    found, expected, start = likelihood.log_prob(leaf[None], target, None, [])[0], 0.0, 0
+    for n in LEVELS:
+        p = scipy.special.softmax(raw[:, start : start + n], 1)
+        one = scipy.stats.multinomial(1, p)
+        expected = expected + one.logpmf(target.numpy()[:, start : start + n])
+        np.testing.assert_allclose(likelihood.mean(leaf, [])[:, start : start + n], p)
+        start += n
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e4])
+def test_large_logits_of_categories_do_not_overflow(scale):
+    rng, target = np.random.default_rng(0), indicators(levels(0)[:50]).astype(np.float32)
+    raw = (scale * rng.standard_normal((1, 50, sum(LEVELS)))).astype(np.float32)
+    likelihood = Categorical(n_levels=LEVELS)
+    log_p, pull = likelihood.log_prob_vjp(raw, target, None, [], [])
+    expected = likelihood.log_prob(torch.from_numpy(raw), torch.from_numpy(target), None, [])
+    np.testing.assert_allclose(log_p, expected, rtol=1e-5, atol=1e-6 * scale)
+    assert np.isfinite(pull(np.ones((1, 50), np.float32))).all()
+
+
+def test_places_are_differences_of_logistic_distributions():
+    rng, codes = np.random.default_rng(0), levels(0)[:50]
+    likelihood = ordinal(codes)
+    parameters = [torch.zeros(shape).double() for shape in likelihood.parameter_shapes(4)]
+    likelihood.start_noise(parameters, None, None, None)
+    raw = 2.0 * rng.standard_normal((50, 4))
+    leaf = torch.from_numpy(raw)
+    found = likelihood.log_prob(leaf[None], torch.from_numpy(codes).double(), None, parameters)[0]
+    expected, means, squares = np.zeros(50), np.zeros((50, 4)), np.zeros((50, 4))
+    for j, n in enumerate(LEVELS):
+        share = np.bincount(codes[:, j]) / 50
+        edges = np.r_[-np.inf, scipy.special.logit(np.cumsum(share)[:-1]), np.inf]
+        mass = np.diff(scipy.stats.logistic.cdf(edges - raw[:, [j]]), axis=1)
+        expected += np.log(mass[np.arange(50), codes[:, j]])
+        means[:, j], squares[:, j] = mass @ np.arange(n), mass @ np.arange(n) ** 2
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(likelihood.mean(leaf, parameters), means, rtol=1e-9)
+    variance = likelihood.variance(leaf, parameters)
+    np.testing.assert_allclose(variance, squares - means**2, rtol=1e-8)
 
 
 # ------------------------------------------------------- the start

@@ -99,7 +99,8 @@ def check_table(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int 
         X = as_numpy(X)
         array = np.asarray(X)
         if array.ndim != 2 or array.dtype.kind in "iufc":
-            return check_rows(estimator, X, reset=reset, ensure_min_samples=ensure_min_samples)
+            checked = check_rows(estimator, X, reset=reset, ensure_min_samples=ensure_min_samples)
+            return checked.astype(array.dtype) if array.dtype.kind in "iu" else checked
         X = array.astype(object)
     with on_arrays():
         validate_data(estimator, X, reset=reset, skip_check_array=True)

@@ -93,6 +93,10 @@ def publish(
     estimator.n_components_ = estimator._n_features_out = fitted.architecture.n_components
     count = read.X.shape[0] if weight is None else round(max(len(weight), weight.sum()))
     estimator.n_samples_ = count + (0 if is_first else estimator.n_samples_)
+    if read.table is not None:
+        estimator.design_names_ = read.table.number_names
+    elif hasattr(estimator, "design_names_"):
+        del estimator.design_names_
     estimator._publish_linear(read.X.dtype)
     estimator.n_active_components_ = int(report.active.sum())
     past: dict[str, list[float]] = {name: [] for name in TERMS}

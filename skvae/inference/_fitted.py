@@ -23,6 +23,9 @@ from skvae.tables import Batch, ColumnRanges, Table, View, convert
 # Cells that a block of rows may fill: enough for BLAS, bounded in memory.
 BLOCK_CELLS = 2**22
 
+# How often a cell outside the range of fit is drawn again, before it is moved to the end.
+_MOST_DRAWS = 20
+
 TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
@@ -243,7 +246,10 @@ class Fitted(Trained):
 
     @torch.no_grad()
     def decode(self, Z: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        """E[x|z] of latents, or, with a generator, draws of p(x|z)."""
+        """E[x|z] of latents, or, with a generator, draws of p(x|z).
+
+        Cells of a table that are drawn outside the range of fit are drawn again.
+        """
         model = self.model(TORCH_DTYPES[Z.dtype.name])
         z = np.empty_like(Z)
         z[:, self.report.order] = Z
@@ -254,10 +260,26 @@ class Fitted(Trained):
             rows = slice(start, start + step)
             raw = model.decode(as_tensor(z[rows]))
             if rng is None:
-                targets = model.mean(raw).numpy()
+                X[rows] = self.view.back(model.mean(raw).numpy())
             else:
-                targets = model.likelihood.sample(raw.numpy(), parameters, rng)
-            X[rows] = self.view.back(targets)
+                X[rows] = self._drawn(model, raw.numpy(), parameters, rng)
+        return X
+
+    def _drawn(
+        self, model: Model, raw: np.ndarray, parameters: list[np.ndarray], rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw rows in X's units."""
+        X = self.view.back(model.likelihood.sample(raw, parameters, rng))
+        if self.table is None:
+            return X
+        low, high = self.table.bounds
+        for _ in range(_MOST_DRAWS):
+            outside = (X < low) | (X > high)
+            wrong = outside.any(1)
+            if not wrong.any():
+                break
+            again = self.view.back(model.likelihood.sample(raw[wrong], parameters, rng))
+            X[wrong] = np.where(outside[wrong], again, X[wrong])
         return X
 
     @torch.no_grad()

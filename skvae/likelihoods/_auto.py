@@ -26,7 +26,7 @@ _MOST_VALUES = 130
 _ROWS_PER_VALUE = 20
 _MOST_PLACES = 10
 
-# Whole numbers of a larger mean are as good as continuous.
+# Integers of a larger mean are as good as continuous.
 _LARGE_MEAN = 100.0
 
 # Positive numbers of a larger skewness have their logs taken, if that makes it smaller.
@@ -63,8 +63,9 @@ def choose(raw: Raw) -> Likelihood:
         if 2 < n_distinct <= _MOST_PLACES:
             return Ordinal()
         return Categorical(min_frequency=_MIN_FREQUENCY)
-    mean, is_whole = values.mean(), bool((values == np.round(values)).all())
-    if is_whole and values.min() >= 0 and mean <= _LARGE_MEAN and values.var() > mean:
+    # Of floats that happen to be whole the next rows may have fractions.
+    mean, is_integer = values.mean(), "int" in raw.dtype.lower()
+    if is_integer and values.min() >= 0 and mean <= _LARGE_MEAN and values.var() > mean:
         return NegativeBinomial()
     if values.min() > 0 and skew(values) > max(_SKEWED, abs(skew(np.log(values)))):
         return Gaussian(noise="feature")  # LogNormal

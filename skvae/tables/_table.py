@@ -167,6 +167,16 @@ class Table:
             names[place] = column.names
         return names
 
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Least and largest value of each column of numbers that decodes to one within range."""
+        low, high = np.full(self.width, -np.inf), np.full(self.width, np.inf)
+        for place, column in zip(self._places, self.columns, strict=True):
+            if column.levels is None:
+                low[place] = column.minimum - 0.5 * column.step
+                high[place] = column.maximum + 0.5 * column.step
+        return low, high
+
     def encode(self, source: Source) -> np.ndarray:
         """Numbers of a table, float32 if all of its columns are, else float64."""
         is_single = all(raw.dtype in ("float32", "Float32") for raw in source.columns)
