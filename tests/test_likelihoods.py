@@ -27,6 +27,7 @@ from skvae.likelihoods import (
     Poisson,
     Response,
     StudentT,
+    ZeroInflatedNegativeBinomial,
     centred_view,
     logged_view,
     soft_bound,
@@ -61,12 +62,14 @@ def counts_of_sizes(n_samples=300, n_features=6):
 def drawn(likelihood, location, noise=0.05):
     """Draws of a likelihood of this noise around these logs of the mean."""
     parameters = [np.full(1, math.log(noise))] * len(likelihood.parameter_shapes(1))
-    return likelihood.sample(location, parameters, np.random.default_rng(0))
+    extra = np.full((len(location), likelihood.width(location.shape[1]).extra), -1.0)
+    raw = np.hstack([location, extra])
+    return likelihood.sample(raw, parameters, np.random.default_rng(0))
 
 
-def over_dispersed(mean):
-    """Negative binomial counts of some dispersion."""
-    return drawn(NegativeBinomial(), by_one_latent(mean, 0.5, 300, 4), noise=0.3)
+def over_dispersed(likelihood, mean):
+    """Counts of some dispersion."""
+    return drawn(likelihood, by_one_latent(mean, 0.7, 1000, 6), noise=0.3)
 
 
 # ------------------------------------------------------- likelihoods as a user writes them
@@ -210,8 +213,22 @@ CASES = {
     StudentT: [(StudentT(df), IRIS, ()) for df in (2.2, 4.0, 30.0)],
     LogNormal: [(LogNormal(), POSITIVE, (-1, 0))],
     NegativeBinomial: [
-        *((NegativeBinomial(), over_dispersed(mean), (-1, 0.5)) for mean in (0.05, 1.0, 100.0)),
         (NegativeBinomial(library_size=True), counts_of_sizes(), (-1, 0.5)),
+        *(
+            (NegativeBinomial(), over_dispersed(NegativeBinomial(), mean), (-1, 0.5))
+            for mean in (0.05, 1.0, 100.0)
+        ),
+    ],
+    ZeroInflatedNegativeBinomial: [
+        (ZeroInflatedNegativeBinomial(library_size=True), counts_of_sizes(), (-1, 0.5)),
+        *(
+            (
+                ZeroInflatedNegativeBinomial(),
+                over_dispersed(ZeroInflatedNegativeBinomial(), mean),
+                (-1, 0.5),
+            )
+            for mean in (0.05, 1.0, 100.0)
+        ),
     ],
     PredictedNoise: [(PredictedNoise(), IRIS, ())],
     Gamma: [(Gamma(), POSITIVE, (-1, 0))],
@@ -323,7 +340,7 @@ def started_spread(likelihood, X):
     signal = np.sqrt(principal.eigenvalues - principal.noise_variance)
     unit = 1.0 if principal.unit is None else principal.unit
     linear = np.square((principal.vectors * signal)[:, 0] * response.gain * unit)
-    by_hand = np.sqrt(likelihood.location_variance(linear))
+    by_hand = np.sqrt(likelihood.location_variance(linear, response))
     vae = VariationalAutoencoder(1, likelihood=likelihood, max_iter=0).fit(X)
     linear = vae._fitted.model(torch.float64).decoder.linear[:, 0].abs().numpy()
     np.testing.assert_allclose(linear, by_hand, rtol=1e-5)

@@ -9,7 +9,15 @@ from sklearn.base import clone
 
 from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import GaussianNoise, Masking
-from skvae.likelihoods import Bernoulli, Gaussian, Likelihood, NegativeBinomial, Poisson, StudentT
+from skvae.likelihoods import (
+    Bernoulli,
+    Gaussian,
+    Likelihood,
+    NegativeBinomial,
+    Poisson,
+    StudentT,
+    ZeroInflatedNegativeBinomial,
+)
 from skvae.objectives import ELBO, ImportanceWeighted, Objective
 from skvae.posteriors import Deterministic, DiagonalNormal, FullCovarianceNormal, Posterior
 from skvae.posteriors import Flow as FlowPosterior
@@ -32,6 +40,7 @@ LIKELIHOODS: Aliases = {
     "bernoulli": Bernoulli,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
+    "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,
     "student_t": StudentT,
 }
 PRIORS: Aliases = {

@@ -9,6 +9,7 @@ from skvae.likelihoods._gaussian import Gaussian, centred_view
 from skvae.likelihoods._negative_binomial import NegativeBinomial
 from skvae.likelihoods._poisson import Poisson
 from skvae.likelihoods._student_t import StudentT
+from skvae.likelihoods._zero_inflated import ZeroInflatedNegativeBinomial
 
 __all__ = [
     "Bernoulli",
@@ -21,6 +22,7 @@ __all__ = [
     "Response",
     "StudentT",
     "Width",
+    "ZeroInflatedNegativeBinomial",
     "centred_view",
     "log_constant",
     "logged_view",

@@ -5,6 +5,7 @@ from skvae.tables._blocks import (
     Moments,
     blocks,
     pick,
+    share_of_zeros,
     weighted_moments,
 )
 from skvae.tables._rows import Batch, Rows, convert, shuffled
@@ -23,6 +24,7 @@ __all__ = [
     "library_sizes",
     "per_library",
     "pick",
+    "share_of_zeros",
     "shown",
     "shuffled",
     "weighted_moments",
