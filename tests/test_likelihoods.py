@@ -20,6 +20,7 @@ from skvae import VariationalAutoencoder, likelihoods, testing
 from skvae._core.math import LOG_2PI
 from skvae.likelihoods import (
     Bernoulli,
+    Beta,
     CellLikelihood,
     Gaussian,
     Likelihood,
@@ -205,6 +206,10 @@ LIT = (IRIS > IRIS.mean(0)).astype(float)
 CASES = {
     Gaussian: [(Gaussian(), IRIS, ()), (Gaussian(noise="feature"), IRIS * [1, 10, 100, 1], ())],
     Bernoulli: [(Bernoulli(), LIT, (-0.01, 1.01)), (Bernoulli(), IRIS / 8, (-0.01, 1.01))],
+    Beta: [
+        (Beta(), drawn(Beta(), by_one_latent(mean, 1.0, 300, 4), noise), (-0.5, 0, 1, 1.5))
+        for mean, noise in ((0.02, 100.0), (1.0, 2.0), (20.0, 40.0))
+    ],
     Poisson: [
         (Poisson(), counts(), (-1, 0.5)),
         (Poisson(), counts(0.1), (-1, 0.5)),

@@ -51,11 +51,11 @@ class Autoencoder(BaseAutoencoder):
         during training.
     decoder : callable, default=None
         The same for the decoder: it maps (rows, n_components) to (rows, n_features).
-    likelihood : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial", \
+    likelihood : {"gaussian", "student_t", "bernoulli", "beta", "poisson", "negative_binomial", \
             "zero_inflated_negative_binomial"} or Likelihood, default="gaussian"
         p(x|z), from ``skvae.likelihoods``. "gaussian" learns one noise variance, as probabilistic
-        PCA does; ``Gaussian(noise="feature")`` learns one per feature. "bernoulli" takes X in
-        [0, 1], "student_t" real numbers among which there are outliers, and "poisson",
+        PCA does; ``Gaussian(noise="feature")`` learns one per feature. "student_t" is
+        for outliers. "bernoulli" takes X in [0, 1] and "beta" shares inside of it; "poisson",
         "negative_binomial" and "zero_inflated_negative_binomial" take counts.
     corruption : {"gaussian_noise", "masking"} or Corruption, default=None
         What is done to the encoder's input in training, from ``skvae.corruptions``, with the row

@@ -11,6 +11,7 @@ from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import GaussianNoise, Masking
 from skvae.likelihoods import (
     Bernoulli,
+    Beta,
     Gaussian,
     Likelihood,
     NegativeBinomial,
@@ -38,6 +39,7 @@ Aliases = dict[str, Callable[[], Any]]
 LIKELIHOODS: Aliases = {
     "gaussian": Gaussian,
     "bernoulli": Bernoulli,
+    "beta": Beta,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
     "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,

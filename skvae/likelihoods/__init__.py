@@ -3,6 +3,7 @@
 from skvae._core.math import soft_bound, soft_bound_inverse, soft_bound_vjp
 from skvae.likelihoods._base import Likelihood, Response, Width, log_constant
 from skvae.likelihoods._bernoulli import Bernoulli
+from skvae.likelihoods._beta import Beta
 from skvae.likelihoods._cells import CellLikelihood
 from skvae.likelihoods._counts import CountLikelihood, logged_view
 from skvae.likelihoods._gaussian import Gaussian, centred_view
@@ -13,6 +14,7 @@ from skvae.likelihoods._zero_inflated import ZeroInflatedNegativeBinomial
 
 __all__ = [
     "Bernoulli",
+    "Beta",
     "CellLikelihood",
     "CountLikelihood",
     "Gaussian",
