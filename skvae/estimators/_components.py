@@ -13,7 +13,9 @@ from skvae.likelihoods import (
     Bernoulli,
     Beta,
     Gaussian,
+    Laplace,
     Likelihood,
+    LogNormal,
     NegativeBinomial,
     Poisson,
     StudentT,
@@ -39,11 +41,13 @@ Aliases = dict[str, Callable[[], Any]]
 LIKELIHOODS: Aliases = {
     "gaussian": Gaussian,
     "bernoulli": Bernoulli,
+    "log_normal": LogNormal,
     "beta": Beta,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
     "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,
     "student_t": StudentT,
+    "laplace": Laplace,
 }
 PRIORS: Aliases = {
     "standard_normal": StandardNormal,

@@ -7,6 +7,8 @@ from skvae.likelihoods._beta import Beta
 from skvae.likelihoods._cells import CellLikelihood
 from skvae.likelihoods._counts import CountLikelihood, logged_view
 from skvae.likelihoods._gaussian import Gaussian, centred_view
+from skvae.likelihoods._laplace import Laplace
+from skvae.likelihoods._log_normal import LogNormal
 from skvae.likelihoods._negative_binomial import NegativeBinomial
 from skvae.likelihoods._poisson import Poisson
 from skvae.likelihoods._student_t import StudentT
@@ -18,7 +20,9 @@ __all__ = [
     "CellLikelihood",
     "CountLikelihood",
     "Gaussian",
+    "Laplace",
     "Likelihood",
+    "LogNormal",
     "NegativeBinomial",
     "Poisson",
     "Response",

@@ -84,7 +84,8 @@ class Likelihood(BaseEstimator, ABC):
     of_probabilities = False
 
     #: What the encoder is shown of X, of all columns or as a tuple of one per column: "identity" is
-    #: the targets, "log1p" suits counts, "log1p_per_library" those with the row's total as offset.
+    #: the targets, "log" suits numbers above 0, "log1p" counts, "log1p_per_library" those with the
+    #: row's total as offset.
     link: Link = "identity"
 
     #: Whether the moments that ``response`` is given have the share of zeros.

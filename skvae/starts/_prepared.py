@@ -218,7 +218,7 @@ def prepare(
     needs_double = False
     if response.noise == "shared" and spectrum.total_variance > 0.0:
         needs_double = probabilistic_pca(spectrum, k, None).noise_variance <= NOISE_FLOOR
-    if needs_double:
+    if needs_double and view.affine is not None:
         # Units half way between the largest features and the noise keep both within bounds.
         noise = spectrum.discarded(k) / max(spectrum.n_directions - k, 1)
         unit = max(noise, NOISE_FLOOR**2) ** 0.25
