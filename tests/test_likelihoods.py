@@ -20,16 +20,20 @@ from skvae import VariationalAutoencoder, likelihoods, testing
 from skvae._core.math import LOG_2PI
 from skvae.likelihoods import (
     Bernoulli,
+    Beta,
     Categorical,
     CellLikelihood,
     Gaussian,
     Joint,
+    Laplace,
     Likelihood,
+    LogNormal,
     NegativeBinomial,
     Ordinal,
     Poisson,
     Response,
     StudentT,
+    ZeroInflatedNegativeBinomial,
     centred_view,
     logged_view,
     soft_bound,
@@ -64,66 +68,17 @@ def counts_of_sizes(n_samples=300, n_features=6):
 def drawn(likelihood, location, noise=0.05):
     """Draws of a likelihood of this noise around these logs of the mean."""
     parameters = [np.full(1, math.log(noise))] * len(likelihood.parameter_shapes(1))
-    return likelihood.sample(location, parameters, np.random.default_rng(0))
+    extra = np.full((len(location), likelihood.width(location.shape[1]).extra), -1.0)
+    raw = np.hstack([location, extra])
+    return likelihood.sample(raw, parameters, np.random.default_rng(0))
 
 
-def over_dispersed(mean):
-    """Negative binomial counts of some dispersion."""
-    return drawn(NegativeBinomial(), by_one_latent(mean, 0.5, 300, 4), noise=0.3)
+def over_dispersed(likelihood, mean):
+    """Counts of some dispersion."""
+    return drawn(likelihood, by_one_latent(mean, 0.7, 1000, 6), noise=0.3)
 
 
 # ------------------------------------------------------- likelihoods as a user writes them
-
-
-class LogNormal(CellLikelihood):
-    """log x is normal around the decoder's output, with one variance."""
-
-    has_domain = True
-    link = "log1p"
-
-    def check(self, columns):
-        wrong = columns.minimum <= 0
-        if wrong.any():
-            raise ValueError(
-                f"LogNormal takes numbers above 0, unlike {columns.name(wrong.argmax())}."
-            )
-
-    def parameter_shapes(self, n_targets):
-        return [(1,)]
-
-    def view(self, moments, inputs):
-        return logged_view(moments, inputs)
-
-    def response(self, view, moments, inputs):
-        log_variance = np.log1p(moments.variance / moments.mean**2)
-        natural = np.log(moments.mean) - 0.5 * log_variance
-        # d log(1 + x) / d log x = x / (1 + x): residuals over it are those of log x.
-        return Response(
-            natural=natural, spread=expit(natural), gain=np.ones_like(natural), noise="shared"
-        )
-
-    def start_noise(self, parameters, extra_bias, noise_variance, response):
-        parameters[0].copy_(soft_bound_inverse(torch.from_numpy(noise_variance).log()))
-
-    def log_prob_of_each(self, raw, target, logs):
-        gap = target.log() - raw[0]
-        return -0.5 * (gap.square() * (-logs[0]).exp() + logs[0] + LOG_2PI) - target.log()
-
-    def slopes(self, raw, target, logs):
-        gap = np.log(target) - raw[0]
-        w = gap * np.exp(-logs[0])
-        cells = -0.5 * (gap * w + logs[0] + LOG_2PI) - np.log(target)
-        return cells, [w], [0.5 * (gap * w - 1.0)]
-
-    def mean_of_each(self, raw, logs):
-        return (raw[0] + 0.5 * logs[0].exp()).exp()
-
-    def variance_of_each(self, raw, logs):
-        return self.mean_of_each(raw, logs).square() * logs[0].exp().expm1()
-
-    def sample_of_each(self, raw, logs, rng):
-        noise = rng.standard_normal(raw[0].shape).astype(raw.dtype)
-        return np.exp(raw[0] + np.exp(0.5 * logs[0]) * noise)
 
 
 class PredictedNoise(CellLikelihood):
@@ -169,10 +124,14 @@ class Gamma(CellLikelihood):
     has_domain = True
     link = "log1p"
     check = LogNormal.check
-    parameter_shapes = LogNormal.parameter_shapes
-    view = LogNormal.view
     recentred = NegativeBinomial.recentred
     start_noise = LogNormal.start_noise
+
+    def parameter_shapes(self, n_targets):
+        return [(1,)]
+
+    def view(self, moments, inputs):
+        return logged_view(moments, inputs)
 
     def response(self, view, moments, inputs):
         natural, ones = np.log(moments.mean), np.ones_like(moments.mean)
@@ -228,16 +187,38 @@ def ordinal(codes):
 CASES = {
     Gaussian: [(Gaussian(), IRIS, ()), (Gaussian(noise="feature"), IRIS * [1, 10, 100, 1], ())],
     Bernoulli: [(Bernoulli(), LIT, (-0.01, 1.01)), (Bernoulli(), IRIS / 8, (-0.01, 1.01))],
+    Beta: [
+        (Beta(), drawn(Beta(), by_one_latent(mean, 1.0, 300, 4), noise), (-0.5, 0, 1, 1.5))
+        for mean, noise in ((0.02, 100.0), (1.0, 2.0), (20.0, 40.0))
+    ],
     Poisson: [
         (Poisson(), counts(), (-1, 0.5)),
         (Poisson(), counts(0.1), (-1, 0.5)),
         (Poisson(library_size=True), counts_of_sizes(), (-1, 0.5)),
     ],
     StudentT: [(StudentT(df), IRIS, ()) for df in (2.2, 4.0, 30.0)],
-    LogNormal: [(LogNormal(), POSITIVE, (-1, 0))],
+    LogNormal: [
+        (LogNormal(), POSITIVE, (-1, 0)),
+        (LogNormal(noise="feature"), POSITIVE * [1e-3, 1, 1, 1e3], (-1, 0)),
+    ],
+    Laplace: [(Laplace(), IRIS * [1, 10, 100, 1], ())],
     NegativeBinomial: [
-        *((NegativeBinomial(), over_dispersed(mean), (-1, 0.5)) for mean in (0.05, 1.0, 100.0)),
         (NegativeBinomial(library_size=True), counts_of_sizes(), (-1, 0.5)),
+        *(
+            (NegativeBinomial(), over_dispersed(NegativeBinomial(), mean), (-1, 0.5))
+            for mean in (0.05, 1.0, 100.0)
+        ),
+    ],
+    ZeroInflatedNegativeBinomial: [
+        (ZeroInflatedNegativeBinomial(library_size=True), counts_of_sizes(), (-1, 0.5)),
+        *(
+            (
+                ZeroInflatedNegativeBinomial(),
+                over_dispersed(ZeroInflatedNegativeBinomial(), mean),
+                (-1, 0.5),
+            )
+            for mean in (0.05, 1.0, 100.0)
+        ),
     ],
     PredictedNoise: [(PredictedNoise(), IRIS, ())],
     Gamma: [(Gamma(), POSITIVE, (-1, 0))],
@@ -417,7 +398,7 @@ def started_spread(likelihood, X):
     signal = np.sqrt(principal.eigenvalues - principal.noise_variance)
     unit = 1.0 if principal.unit is None else principal.unit
     linear = np.square((principal.vectors * signal)[:, 0] * response.gain * unit)
-    by_hand = np.sqrt(likelihood.location_variance(linear))
+    by_hand = np.sqrt(likelihood.location_variance(linear, response))
     vae = VariationalAutoencoder(1, likelihood=likelihood, max_iter=0).fit(X)
     linear = vae._fitted.model(torch.float64).decoder.linear[:, 0].abs().numpy()
     np.testing.assert_allclose(linear, by_hand, rtol=1e-5)
@@ -509,6 +490,20 @@ def test_library_size_says_nothing_of_the_latents(max_iter):
 def test_library_size_is_true_or_false():
     with pytest.raises(ValueError, match=r"'library_size'.*of Poisson.*Got 'log'"):
         VariationalAutoencoder(1, likelihood=Poisson(library_size="log")).fit(counts())
+
+
+@pytest.mark.parametrize("noise", [7e-7, 0.1])
+def test_log_normal_starts_as_pca_of_the_logarithms(noise):
+    """Also where two latents explain all but what float32 tells apart."""
+    rng = np.random.default_rng(0)
+    logs = rng.standard_normal((200, 2)) @ rng.standard_normal((2, 5)) + 3.0
+    X = np.exp(logs + noise * rng.standard_normal(logs.shape))
+    vae = VariationalAutoencoder(2, likelihood=LogNormal(), max_iter=0).fit(X)
+    pca = PCA(2).fit(np.log(X))
+    shrunk = (pca.explained_variance_ - pca.noise_variance_) / pca.explained_variance_
+    mean, _ = vae.encode(X)
+    expected = pca.transform(np.log(X)) * np.sqrt(shrunk / pca.explained_variance_)
+    np.testing.assert_allclose(mean, expected, atol=1e-4)
 
 
 # ------------------------------------------------------- words

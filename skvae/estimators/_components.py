@@ -11,14 +11,18 @@ from skvae._sklearn.compat import StrOptions
 from skvae.corruptions import GaussianNoise, Masking
 from skvae.likelihoods import (
     Bernoulli,
+    Beta,
     Categorical,
     Columns,
     Gaussian,
+    Laplace,
     Likelihood,
+    LogNormal,
     NegativeBinomial,
     Ordinal,
     Poisson,
     StudentT,
+    ZeroInflatedNegativeBinomial,
 )
 from skvae.objectives import ELBO, ImportanceWeighted, Objective
 from skvae.posteriors import Deterministic, DiagonalNormal, FullCovarianceNormal, Posterior
@@ -43,9 +47,13 @@ LIKELIHOODS: Aliases = {
     "bernoulli": Bernoulli,
     "categorical": Categorical,
     "ordinal": Ordinal,
+    "log_normal": LogNormal,
+    "beta": Beta,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
+    "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,
     "student_t": StudentT,
+    "laplace": Laplace,
 }
 PRIORS: Aliases = {
     "standard_normal": StandardNormal,

@@ -8,6 +8,7 @@ from scipy.stats import skew
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._categorical import Categorical
 from skvae.likelihoods._gaussian import Gaussian
+from skvae.likelihoods._log_normal import LogNormal
 from skvae.likelihoods._negative_binomial import NegativeBinomial
 from skvae.likelihoods._ordinal import Ordinal
 from skvae.tables import Raw
@@ -68,7 +69,7 @@ def choose(raw: Raw) -> Likelihood:
     if is_integer and values.min() >= 0 and mean <= _LARGE_MEAN and values.var() > mean:
         return NegativeBinomial()
     if values.min() > 0 and skew(values) > max(_SKEWED, abs(skew(np.log(values)))):
-        return Gaussian(noise="feature")  # LogNormal
+        return LogNormal()
     return Gaussian(noise="feature")
 
 

@@ -59,6 +59,8 @@ class Response:
         same number share a noise, and those of ``FIXED_NOISE`` have 1.
     least_noise : ndarray of shape (n_inputs,) or None
         What the likelihood holds the noise of each column to be at least, if it is by feature.
+    extra : ndarray of shape (extra,) or None
+        Other columns of the intercept-only model's raw output, if they are not 0.
     """
 
     natural: np.ndarray
@@ -66,6 +68,7 @@ class Response:
     gain: np.ndarray
     noise: str | np.ndarray
     least_noise: np.ndarray | None = None
+    extra: np.ndarray | None = None
 
     @property
     def noise_groups(self) -> np.ndarray:
@@ -101,8 +104,12 @@ class Likelihood(BaseEstimator, ABC):
     coding = Coding()
 
     #: What the encoder is shown of X, of all columns or as a tuple of one per column: "identity" is
-    #: the targets, "log1p" suits counts, "log1p_per_library" those with the row's total as offset.
+    #: the targets, "log" suits numbers above 0, "log1p" counts, "log1p_per_library" those with the
+    #: row's total as offset.
     link: Link = "identity"
+
+    #: Whether the moments that ``response`` is given have the share of zeros.
+    counts_zeros = False
 
     #: Whether ``log_prob_vjp`` is stated, so that the step may be written out.
     is_written = False
@@ -146,7 +153,7 @@ class Likelihood(BaseEstimator, ABC):
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Response of the intercept-only model, in the view's units."""
 
-    def location_variance(self, variance: np.ndarray) -> np.ndarray:
+    def location_variance(self, variance: np.ndarray, response: Response) -> np.ndarray:
         """Variance of the location, where the start's linear latents give it this variance.
 
         For a link that is not linear it is another one, so that the variance of E[x|z] stays the

@@ -54,6 +54,25 @@ class Part:
             variance=moments.variance[self.targets],
             total_weight=moments.total_weight,
             count=moments.count,
+            zeros=None if moments.zeros is None else moments.zeros[self.targets],
+        )
+
+    def response(self, response: Response) -> Response:
+        """The block's response of all, whose noises may be shared."""
+        groups, least, extra = response.noise_groups[self.targets], None, None
+        is_shared = np.ptp(groups) == 0 and groups[0] != FIXED_NOISE
+        if response.least_noise is not None:
+            least = response.least_noise[self.targets]
+        if response.extra is not None:
+            first = len(response.natural)
+            extra = response.extra[self.extra.start - first : self.extra.stop - first]
+        return Response(
+            natural=response.natural[self.location],
+            spread=response.spread[self.targets],
+            gain=response.gain[self.location],
+            noise="shared" if is_shared else groups,
+            least_noise=least,
+            extra=extra,
         )
 
 
@@ -109,6 +128,11 @@ class Joint(Likelihood):
     def has_domain(self) -> bool:  # type: ignore[override]
         """Whether a block has one."""
         return any(likelihood.has_domain for likelihood, _ in self.blocks)
+
+    @property
+    def counts_zeros(self) -> bool:  # type: ignore[override]
+        """Whether a block asks for them."""
+        return any(likelihood.counts_zeros for likelihood, _ in self.blocks)
 
     @property
     def is_written(self) -> bool:  # type: ignore[override]
@@ -182,25 +206,30 @@ class Joint(Likelihood):
             part.likelihood.response(own, part.moments(moments), part.moments(inputs))
             for part, own in zip(self.parts, self._views(moments, inputs), strict=True)
         ]
-        groups, least, first = [], [], 0
+        groups, first = [], 0
         for response in responses:
-            own_groups, bound = response.noise_groups, response.least_noise
+            own_groups = response.noise_groups
             is_free = own_groups != FIXED_NOISE
             groups.append(np.where(is_free, own_groups + first, FIXED_NOISE))
-            least.append(np.zeros(len(own_groups)) if bound is None else bound)
             first += len(own_groups)
+        least = [response.least_noise for response in responses]
+        extra = [response.extra for response in responses]
         return Response(
             natural=np.concatenate([response.natural for response in responses]),
             spread=np.concatenate([response.spread for response in responses]),
             gain=np.concatenate([response.gain for response in responses]),
             noise=np.concatenate(groups),
-            least_noise=np.concatenate(least),
+            least_noise=_joined(least, [part.n_targets for part in self.parts]),
+            extra=_joined(extra, [part.extra.stop - part.extra.start for part in self.parts]),
         )
 
-    def location_variance(self, variance: np.ndarray) -> np.ndarray:
+    def location_variance(self, variance: np.ndarray, response: Response) -> np.ndarray:
         """Of each block."""
         return np.concatenate(
-            [part.likelihood.location_variance(variance[part.location]) for part in self.parts]
+            [
+                part.likelihood.location_variance(variance[part.location], part.response(response))
+                for part in self.parts
+            ]
         )
 
     def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -220,20 +249,13 @@ class Joint(Likelihood):
         response: Response,
     ) -> None:
         """Start each block; a noise that its columns share is the mean of theirs."""
-        first = self.parts[-1].location.stop
+        first = len(response.natural)
         for part in self.parts:
-            noise, groups = noise_variance[part.targets], response.noise_groups[part.targets]
-            is_shared = np.ptp(groups) == 0 and groups[0] != FIXED_NOISE
-            own = Response(
-                natural=response.natural[part.location],
-                spread=response.spread[part.targets],
-                gain=response.gain[part.location],
-                noise="shared" if is_shared else groups,
-            )
+            own, noise = part.response(response), noise_variance[part.targets]
             part.likelihood.start_noise(
                 parameters[part.parameters],
                 extra_bias[part.extra.start - first : part.extra.stop - first],
-                noise.mean(keepdims=True) if is_shared else noise,
+                noise.mean(keepdims=True) if own.has_noise("shared") else noise,
                 own,
             )
 
@@ -325,3 +347,11 @@ class Joint(Likelihood):
         return np.concatenate(
             [part.likelihood.sample(own, shared, rng) for part, own, shared in each], -1
         )
+
+
+def _joined(arrays: Sequence[np.ndarray | None], sizes: Sequence[int]) -> np.ndarray | None:
+    """Arrays of these sizes side by side, 0 where there is none; None if there are none at all."""
+    if all(array is None for array in arrays):
+        return None
+    each = zip(arrays, sizes, strict=True)
+    return np.concatenate([np.zeros(n) if array is None else array for array, n in each])

@@ -20,7 +20,7 @@ from skvae.tables import Moments, View
 
 # Least dispersion at the start, and the log of the least of all: with a variance of r (1 + 1e-6 r)
 # it is a Poisson, and the logs of the gammas still differ by more than float64's rounding.
-_LEAST_START = 1e-3
+LEAST_DISPERSION = 1e-3
 _LEAST_LOG = -14.0
 
 
@@ -46,7 +46,7 @@ class DispersedCounts(CountLikelihood):
             least_noise=mean / root**2,  # a Poisson's
         )
 
-    def location_variance(self, variance: np.ndarray) -> np.ndarray:
+    def location_variance(self, variance: np.ndarray, response: Response) -> np.ndarray:
         """If r is log-normal around m, a variance v of r is one of log(1 + v / m^2) of log r."""
         return np.log1p(variance)
 
@@ -61,14 +61,8 @@ class DispersedCounts(CountLikelihood):
         noise_variance: np.ndarray,
         response: Response,
     ) -> None:
-        """Set the dispersion by what a Poisson's variance leaves of the noise: a = (V - m) / m^2.
-
-        With the gain V^(1/2) / m, V / m^2 is the noise times the gain's square.
-        """
-        dispersion = noise_variance * response.gain**2 - np.exp(-response.natural)
-        log = torch.from_numpy(dispersion.clip(min=_LEAST_START)).log()
-        with torch.no_grad():
-            parameters[0].copy_(soft_bound_inverse(log))
+        """Set the dispersion by the noise's part of V, which is V / m^2 over the gain's square."""
+        set_dispersion(parameters, noise_variance * response.gain**2, response)
 
     def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
         """Log-mass of each cell; the gammas' logs in float64, because their difference is small."""
@@ -99,8 +93,8 @@ class DispersedCounts(CountLikelihood):
 
     def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
         """r + a r^2."""
-        log = logs[0].clamp_min(_LEAST_LOG)
-        return self.mean_of_each(raw, logs) + (2.0 * raw[0] + log).clamp_max(MOST).exp()
+        square = (2.0 * raw[0] + logs[0].clamp_min(_LEAST_LOG)).clamp_max(MOST).exp()
+        return raw[0].clamp_max(MOST).exp() + square
 
     def sample_of_each(
         self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
@@ -109,6 +103,13 @@ class DispersedCounts(CountLikelihood):
         size = np.exp(-np.maximum(logs[0].astype(np.float64), _LEAST_LOG))
         rate = np.exp(raw[0].clip(max=MOST).astype(np.float64))
         return drawn_counts(rate * rng.gamma(size, 1.0 / size, rate.shape), rng).astype(raw.dtype)
+
+
+def set_dispersion(parameters: Sequence[Tensor], square: np.ndarray, response: Response) -> None:
+    """Set a = (V - r) / r^2, ``square`` being V / r^2."""
+    dispersion = torch.from_numpy(square - np.exp(-response.natural))
+    with torch.no_grad():
+        parameters[0].copy_(soft_bound_inverse(dispersion.clamp_min(LEAST_DISPERSION).log()))
 
 
 class NegativeBinomial(DispersedCounts):

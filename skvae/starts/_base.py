@@ -61,9 +61,11 @@ def start_components(
         network.start(generator, zero_output=silent)
     model.posterior.start(model.of_posterior.params, k, generator)
     model.prior.start(model.of_prior.params, k, lambda n: rows.draw(n, generator), generator)
-    natural = prepared.response.natural
+    natural, extra = prepared.response.natural, prepared.response.extra
     with torch.no_grad():
         decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
+        if extra is not None:
+            decoder.output_bias[len(natural) :] = torch.from_numpy(extra)
 
 
 def start_noise(model: Model, noise_variance: np.ndarray, response: Response) -> None:

@@ -24,7 +24,15 @@ from skvae.starts._spectrum import (
     resolve_n_components,
     signed,
 )
-from skvae.tables import PER_LIBRARY, View, library_sizes, per_library, shown, weighted_moments
+from skvae.tables import (
+    PER_LIBRARY,
+    View,
+    library_sizes,
+    per_library,
+    share_of_zeros,
+    shown,
+    weighted_moments,
+)
 
 # Least noise relative to the mean variance: below it float32 residuals are rounding.
 NOISE_FLOOR = 1e-12
@@ -136,6 +144,14 @@ class Prepared:
         unit = np.sqrt(noise)
         values, vectors = eigenpairs(self.residuals, unit, n_started)
         n_counted = int((values > 1.0 + _RAISED).sum())
+        if self.response.least_noise is not None:
+            # Columns that share nothing have eigenvalues up to here (Marchenko and Pastur 1967).
+            edge = (1.0 + np.sqrt(len(noise) / self.residuals.moments.count)) ** 2
+            n_counted = int((values > edge).sum())
+            vectors, values = vectors[:, :n_counted], values[:n_counted]
+            explained = noise * (np.square(vectors) @ (values - 1.0).clip(min=0.0))
+            left = np.where(self.residuals.variance > 0, self.residuals.variance - explained, 1.0)
+            noise = np.where(self.response.least_noise > 0, left, noise)
         return Principal(
             vectors=signed(vectors[:, :n_counted]),
             eigenvalues=values[:n_counted],
@@ -192,6 +208,8 @@ def prepare(
             weight = sizes[:, 0] if weight is None else weight * sizes[:, 0]
         of_cells = weighted_moments(cells, weight)
         X = cells
+    if likelihood.counts_zeros:
+        of_cells = replace(of_cells, zeros=share_of_zeros(X, weight))
     inputs = shown(X, link)
     of_inputs = of_cells if inputs is X else weighted_moments(inputs, weight)
     view = likelihood.view(moments, of_inputs)
@@ -204,7 +222,7 @@ def prepare(
     needs_double = False
     if response.has_noise("shared") and spectrum.total_variance > 0.0:
         needs_double = probabilistic_pca(spectrum, k, None).noise_variance <= NOISE_FLOOR
-    if needs_double:
+    if needs_double and view.affine is not None:
         # Units half way between the largest features and the noise keep both within bounds.
         noise = spectrum.discarded(k) / max(spectrum.n_directions - k, 1)
         unit = max(noise, NOISE_FLOOR**2) ** 0.25

@@ -65,7 +65,7 @@ class PrincipalComponents(Start):
         if scale is not None:  # a constant feature, of scale 0, has no part in any axis
             slopes = np.divide(slopes, scale, out=np.zeros_like(slopes), where=scale > 0)
         linear = np.square(weights).sum(1)
-        variance = model.likelihood.location_variance(linear)
+        variance = model.likelihood.location_variance(linear, response)
         if variance is not linear:
             weights *= np.sqrt(np.divide(variance, linear, where=linear > 0, out=linear))[:, None]
         natural = model.likelihood.recentred(response.natural, variance)

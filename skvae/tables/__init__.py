@@ -5,6 +5,7 @@ from skvae.tables._blocks import (
     Moments,
     blocks,
     pick,
+    share_of_zeros,
     weighted_moments,
 )
 from skvae.tables._levels import Coding
@@ -35,6 +36,7 @@ __all__ = [
     "pick",
     "read_column",
     "read_source",
+    "share_of_zeros",
     "shown",
     "shuffled",
     "weighted_moments",

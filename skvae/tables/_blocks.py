@@ -31,12 +31,15 @@ class Moments:
     count : float
         Number of rows, or the total weight if that is larger: weights that add up to less than
         the number of rows are relative, not counts.
+    zeros : ndarray of shape (n_features,) or None
+        Weighted share of cells that are 0, where a likelihood asks for it.
     """
 
     mean: np.ndarray
     variance: np.ndarray
     total_weight: float
     count: float
+    zeros: np.ndarray | None = None
 
     @property
     def total_variance(self) -> float:
@@ -161,6 +164,14 @@ def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
         total_weight=total,
         count=max(total, float(n_samples)),
     )
+
+
+def share_of_zeros(X: Any, weight: np.ndarray | None) -> np.ndarray:
+    """Weighted share of cells that are 0 in each feature."""
+    weight = np.ones(X.shape[0]) if weight is None else weight
+    if sparse.issparse(X):
+        return 1.0 - weight @ (X != 0) / weight.sum()
+    return sum(weight[rows] @ (block == 0) for rows, block in blocks(X)) / weight.sum()
 
 
 def _varies(X: Any) -> bool:

@@ -16,9 +16,11 @@ from skvae.tables._blocks import Derived, blocks
 # The link of counts over their row's library size.
 PER_LIBRARY = "log1p_per_library"
 
-# Functions of a cell that the encoder may be shown; zero stays zero, so a sparse X stays sparse.
+# Functions of a cell that the encoder may be shown. Zero stays zero, so a sparse X stays sparse,
+# and the logarithm is for tables without one.
 LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "identity": lambda cells: cells,
+    "log": np.log,
     "log1p": np.log1p,
     PER_LIBRARY: np.log1p,
 }
@@ -37,7 +39,7 @@ def shown(X: Any, link: Link) -> Any:
     ----------
     X : ndarray, Picked or CSR matrix of shape (n_samples, n_features)
         The rows. A dense X is not copied: blocks of it are, as they are read.
-    link : {"identity", "log1p", "log1p_per_library"} or tuple of these
+    link : {"identity", "log", "log1p", "log1p_per_library"} or tuple of these
         The function, of all columns or one per column; counts come over their library sizes.
     """
     if link == "identity":
@@ -123,7 +125,7 @@ class View:
         Sum of X's variances, with PCA's n - 1.
     shift, scale : ndarray of shape (n_targets,)
         Of the targets, which the likelihood is asked about.
-    link : {"identity", "log1p", "log1p_per_library"} or tuple of these
+    link : {"identity", "log", "log1p", "log1p_per_library"} or tuple of these
         What the encoder is shown of all columns, or of each: the target, or this function of X.
     input_shift, input_scale : ndarray of shape (n_inputs,) or None
         Constants of the encoder, which sees ``(input - input_shift) * input_scale``.

@@ -20,7 +20,7 @@ _ROWS = 6
 _CELLS = 8
 
 # Half the range and number of steps of the double-exponential rule.
-_RANGE, _STEPS = 6.0, 2400
+_RANGE, _STEPS = 6.0, 9600
 
 
 @dataclass(frozen=True, kw_only=True)
