@@ -1,9 +1,12 @@
-"""Settings that must stand before SciPy and matplotlib are imported, and the CUDA marker."""
+"""Settings that must stand before NumPy, torch and matplotlib are imported, and the CUDA marker."""
 
 import os
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # without it scikit-learn skips its array API check
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Two processes run side by side, and the threads of each would wait for those of the other. Tests
+# of threads ask for theirs.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
