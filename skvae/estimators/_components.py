@@ -12,6 +12,7 @@ from skvae.corruptions import GaussianNoise, Masking
 from skvae.likelihoods import (
     Bernoulli,
     Beta,
+    ContinuousBernoulli,
     Gaussian,
     Laplace,
     Likelihood,
@@ -42,6 +43,7 @@ LIKELIHOODS: Aliases = {
     "gaussian": Gaussian,
     "bernoulli": Bernoulli,
     "log_normal": LogNormal,
+    "continuous_bernoulli": ContinuousBernoulli,
     "beta": Beta,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,

@@ -5,6 +5,7 @@ from skvae.likelihoods._base import Likelihood, Response, Width, log_constant
 from skvae.likelihoods._bernoulli import Bernoulli
 from skvae.likelihoods._beta import Beta
 from skvae.likelihoods._cells import CellLikelihood
+from skvae.likelihoods._continuous_bernoulli import ContinuousBernoulli
 from skvae.likelihoods._counts import CountLikelihood, logged_view
 from skvae.likelihoods._gaussian import Gaussian, centred_view
 from skvae.likelihoods._laplace import Laplace
@@ -18,6 +19,7 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "CellLikelihood",
+    "ContinuousBernoulli",
     "CountLikelihood",
     "Gaussian",
     "Laplace",
