@@ -13,6 +13,7 @@ from benchmarks import (
     likelihood,
     mnist,
     multilabel,
+    osmfish,
     pairs,
     parts,
     peers,
@@ -42,6 +43,7 @@ BENCHMARKS = {
     "disentangle": disentangle,
     "multilabel": multilabel,
     "pairs": pairs,
+    "osmfish": osmfish,
     "autoencoder": autoencoder,
 }
 

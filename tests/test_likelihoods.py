@@ -17,12 +17,12 @@ from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 
 from skvae import VariationalAutoencoder, likelihoods, testing
-from skvae._core.math import LOG_2PI
 from skvae.likelihoods import (
     Bernoulli,
     Beta,
     Categorical,
     CellLikelihood,
+    ContinuousBernoulli,
     Gaussian,
     Joint,
     Laplace,
@@ -34,11 +34,9 @@ from skvae.likelihoods import (
     Response,
     StudentT,
     ZeroInflatedNegativeBinomial,
-    centred_view,
     logged_view,
     soft_bound,
     soft_bound_inverse,
-    soft_bound_vjp,
 )
 from skvae.starts import PrincipalComponents, prepare
 
@@ -79,43 +77,6 @@ def over_dispersed(likelihood, mean):
 
 
 # ------------------------------------------------------- likelihoods as a user writes them
-
-
-class PredictedNoise(CellLikelihood):
-    """A Gaussian whose variance the decoder gives, too, for each cell."""
-
-    n_per_cell = 2
-
-    def view(self, moments, inputs):
-        return centred_view(moments)
-
-    def response(self, view, moments, inputs):
-        return Gaussian().response(view, moments, inputs)
-
-    def start_noise(self, parameters, extra_bias, noise_variance, response):
-        log_variance = torch.from_numpy(noise_variance).log()
-        extra_bias.copy_(soft_bound_inverse(log_variance).expand_as(extra_bias))
-
-    def log_prob_of_each(self, raw, target, logs):
-        log_variance = soft_bound(raw[1])
-        gap = target - raw[0]
-        return -0.5 * (gap.square() * (-log_variance).exp() + log_variance + LOG_2PI)
-
-    def slopes(self, raw, target, logs):
-        log_variance, pull = soft_bound_vjp(raw[1])
-        gap = target - raw[0]
-        w = gap * np.exp(-log_variance)
-        return -0.5 * (gap * w + log_variance + LOG_2PI), [w, pull(0.5 * (gap * w - 1.0))], []
-
-    def mean_of_each(self, raw, logs):
-        return raw[0]
-
-    def variance_of_each(self, raw, logs):
-        return soft_bound(raw[1]).exp()
-
-    def sample_of_each(self, raw, logs, rng):
-        noise = rng.standard_normal(raw[0].shape).astype(raw.dtype)
-        return raw[0] + noise * np.exp(0.5 * soft_bound_vjp(raw[1])[0])
 
 
 class Gamma(CellLikelihood):
@@ -185,11 +146,19 @@ def ordinal(codes):
 
 # Of each class: its objects, rows of their domain, and what is outside of it.
 CASES = {
-    Gaussian: [(Gaussian(), IRIS, ()), (Gaussian(noise="feature"), IRIS * [1, 10, 100, 1], ())],
+    Gaussian: [
+        (Gaussian(), IRIS, ()),
+        (Gaussian(noise="feature"), IRIS * [1, 10, 100, 1], ()),
+        (Gaussian(noise="row"), IRIS * [1, 10, 100, 1], ()),
+    ],
     Bernoulli: [(Bernoulli(), LIT, (-0.01, 1.01)), (Bernoulli(), IRIS / 8, (-0.01, 1.01))],
     Beta: [
         (Beta(), drawn(Beta(), by_one_latent(mean, 1.0, 300, 4), noise), (-0.5, 0, 1, 1.5))
         for mean, noise in ((0.02, 100.0), (1.0, 2.0), (20.0, 40.0))
+    ],
+    ContinuousBernoulli: [
+        (ContinuousBernoulli(), drawn(ContinuousBernoulli(), by_one_latent(mean, 3.0, 300, 4)), out)
+        for mean, out in ((0.01, (-0.5, 1.5)), (1.0, (-0.5, 1.5)), (100.0, (-0.5, 1.5)))
     ],
     Poisson: [
         (Poisson(), counts(), (-1, 0.5)),
@@ -220,7 +189,6 @@ CASES = {
             for mean in (0.05, 1.0, 100.0)
         ),
     ],
-    PredictedNoise: [(PredictedNoise(), IRIS, ())],
     Gamma: [(Gamma(), POSITIVE, (-1, 0))],
     Categorical: [
         (Categorical(n_levels=LEVELS), indicators(levels(tilt)), (-1, 0.5, 2)) for tilt in (0, 1.5)
@@ -304,41 +272,84 @@ def test_a_likelihood_of_ones_own_passes():
 # ------------------------------------------------------- SciPy's densities
 
 
-def by_scipy(likelihood, raw, logs):
-    """SciPy's distribution for raw output and shared logs."""
-    std = np.exp(0.5 * logs[0]) if logs else None
-    if isinstance(likelihood, Bernoulli):
-        return scipy.stats.bernoulli(expit(raw))
-    if isinstance(likelihood, Poisson):
-        return scipy.stats.poisson(np.exp(raw))
-    if isinstance(likelihood, StudentT):
-        return scipy.stats.t(likelihood.df, raw, std)
-    return scipy.stats.norm(raw, std)
+# By the class: SciPy's distribution for raw output and, if there are some, shared logs.
+SCIPY = {
+    Gaussian: lambda _, raw, log: scipy.stats.norm(raw, np.exp(0.5 * log)),
+    StudentT: lambda own, raw, log: scipy.stats.t(own.df, raw, np.exp(0.5 * log)),
+    Laplace: lambda _, raw, log: scipy.stats.laplace(raw, np.exp(log)),
+    LogNormal: lambda _, raw, log: scipy.stats.lognorm(np.exp(0.5 * log), scale=np.exp(raw)),
+    Bernoulli: lambda _, raw, log: scipy.stats.bernoulli(expit(raw)),
+    Beta: lambda _, raw, log: scipy.stats.beta(np.exp(log) * expit(raw), np.exp(log) * expit(-raw)),
+    Poisson: lambda _, raw, log: scipy.stats.poisson(np.exp(raw)),
+    NegativeBinomial: lambda _, raw, log: scipy.stats.nbinom(
+        np.exp(-log), 1.0 / (1.0 + np.exp(raw + log))
+    ),
+    # Of a logit below 0 it is an exponential distribution that ends at 1.
+    ContinuousBernoulli: lambda _, raw, log: scipy.stats.truncexpon(-raw, scale=-1.0 / raw),
+}
 
 
 @pytest.mark.parametrize(
     "likelihood",
     [
-        *(Gaussian(), Gaussian(noise="feature"), Bernoulli(), Poisson()),
+        *(Gaussian(), Gaussian(noise="feature"), Bernoulli(), Poisson(), Laplace(), Beta()),
+        *(LogNormal(), LogNormal(noise="feature"), NegativeBinomial(), ContinuousBernoulli()),
         *(StudentT(df) for df in (2.1, 3.0, 4.0, 10.0, 1e6)),
     ],
     ids=str,
 )
 def test_density_and_moments_are_scipys(likelihood):
     rng = np.random.default_rng(0)
-    raw = rng.standard_normal((3, 5, 4))
+    raw = rng.standard_normal((3, 5, 4)) * [2.0, 1.0, 1.0, 1.0]
+    if isinstance(likelihood, ContinuousBernoulli):
+        raw = -np.abs(raw)
     params = [torch.from_numpy(rng.standard_normal(s)) for s in likelihood.parameter_shapes(4)]
-    target = rng.integers(0, 2 if likelihood.of_probabilities else 9, (5, 4)).astype(float)
-    expected = by_scipy(likelihood, raw, [soft_bound(p).numpy() for p in params])
+    logs = [soft_bound(p).numpy() for p in params]
+    expected = SCIPY[type(likelihood)](likelihood, raw, *(logs or [None]))
+    target = expected.rvs(raw.shape, random_state=0)[0].astype(float)
     log_density = getattr(expected, "logpdf", None) or expected.logpmf
     leaf, rows = torch.from_numpy(raw), torch.from_numpy(target)
     found = likelihood.log_prob(leaf, rows, None, params)
     found = found + likelihoods.log_constant(likelihood, rows, None)
     # Of 1e6 degrees of freedom the normaliser is a difference of two numbers of some 6e6.
     np.testing.assert_allclose(found, log_density(target).sum(-1), rtol=1e-9)
-    np.testing.assert_allclose(likelihood.mean(leaf, params), expected.mean(), rtol=1e-10)
+    np.testing.assert_allclose(likelihood.mean(leaf, params), expected.mean(), rtol=1e-9)
     variance = likelihood.variance(leaf, params).expand_as(leaf)
-    np.testing.assert_allclose(variance, expected.var(), rtol=1e-10)
+    np.testing.assert_allclose(variance, expected.var(), rtol=1e-8)
+
+
+def test_zeros_of_the_inflated_counts_are_mixed_with_scipys():
+    rng = np.random.default_rng(0)
+    raw, log = rng.standard_normal((2, 3, 5, 4)), rng.standard_normal(4)
+    target = rng.integers(0, 3, (5, 4)).astype(float)
+    counted = expit(-raw[1]) * SCIPY[NegativeBinomial](None, raw[0], log).pmf(target)
+    expected = np.log(counted + (target == 0) * expit(raw[1])).sum(-1)
+    joint = torch.from_numpy(np.concatenate([raw[0], raw[1]], -1))
+    params = [soft_bound_inverse(torch.from_numpy(log))]
+    likelihood = ZeroInflatedNegativeBinomial()
+    found = likelihood.log_prob(joint, torch.from_numpy(target), None, params)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@every
+def test_no_output_overflows(likelihood, X, outside, sign):
+    """However far off a network is, in the float32 that it is trained in."""
+    if isinstance(likelihood, Gamma):
+        return  # a user's, which bounds nothing
+    view = prepare(X, None, likelihood, 1).view
+    target = torch.from_numpy(view.targets(X[:5]).astype(np.float32))
+    raw = torch.full((2, 5, sum(likelihood.width(view.n_targets))), sign * 1e4)
+    for far in (-1e4, 1e4):
+        params = [torch.full(shape, far) for shape in likelihood.parameter_shapes(view.n_targets)]
+        leaves = [leaf.clone().requires_grad_() for leaf in (raw, *params)]
+        log_p = likelihood.log_prob(leaves[0], target, None, leaves[1:])
+        log_p.sum().backward()
+        rng = np.random.default_rng(0)
+        drawn = likelihood.sample(raw.numpy(), [p.numpy() for p in params], rng)
+        moments = likelihood.mean(raw, params), likelihood.variance(raw, params)
+        for result in (log_p, *(leaf.grad for leaf in leaves), *moments, torch.from_numpy(drawn)):
+            assert torch.isfinite(result).all()
 
 
 def test_categories_are_scipys_multinomial():
@@ -427,12 +438,14 @@ def test_poisson_starts_with_the_spread_of_the_log_mean_or_less(mean, least, spr
 
 
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
-def test_predicted_noise_starts_as_pca(unit):
+def test_predicted_noise_starts_as_factor_analysis(unit):
     X = IRIS * unit
-    vae = VariationalAutoencoder(2, likelihood=PredictedNoise(), max_iter=0).fit(X)
-    pca = PCA(2).fit(X)
-    assert vae.score(X) == pytest.approx(pca.score(X), abs=1e-4)
-    np.testing.assert_allclose(vae.noise_variance_, pca.noise_variance_, rtol=1e-4)
+    predicted, constant = (
+        VariationalAutoencoder(2, likelihood=Gaussian(noise=noise), max_iter=0).fit(X)
+        for noise in ("row", "feature")
+    )
+    assert predicted.score(X) == pytest.approx(constant.score(X), abs=1e-5)
+    np.testing.assert_allclose(predicted.noise_variance_, constant.noise_variance_, rtol=1e-5)
 
 
 def test_predicted_noise_finds_the_rows_that_are_noisy():
@@ -443,7 +456,7 @@ def test_predicted_noise_finds_the_rows_that_are_noisy():
     params = {"max_iter": 60, "random_state": 0, "hidden_layer_sizes": (32,)}
     scores = [
         VariationalAutoencoder(1, likelihood=likelihood, **params).fit(X[:1500]).score(X[1500:])
-        for likelihood in ("gaussian", PredictedNoise())
+        for likelihood in ("gaussian", Gaussian(noise="row"))
     ]
     assert scores[1] > scores[0] + 0.5
 

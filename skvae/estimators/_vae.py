@@ -56,14 +56,14 @@ class VariationalAutoencoder(BaseAutoencoder):
         start and opens during training.
     decoder : callable, default=None
         The same for the decoder: it maps (rows, n_components) to (rows, n_features).
-    likelihood : {"gaussian", "student_t", "laplace", "log_normal", "bernoulli", "beta", \
-            "poisson", "negative_binomial", "zero_inflated_negative_binomial"} or Likelihood, \
-            default="gaussian"
+    likelihood : {"gaussian", "student_t", "laplace", "log_normal", "bernoulli", \
+            "continuous_bernoulli", "beta", "poisson", "negative_binomial", \
+            "zero_inflated_negative_binomial"} or Likelihood, default="gaussian"
         p(x|z), from ``skvae.likelihoods``. "gaussian" learns one noise variance, as probabilistic
         PCA does; ``Gaussian(noise="feature")`` learns one per feature. "student_t" and "laplace"
-        are for outliers, and "log_normal" takes numbers above 0. "bernoulli" takes X in [0, 1],
-        "beta" shares between. "poisson", "negative_binomial" and
-        "zero_inflated_negative_binomial" take counts.
+        are for outliers, and "log_normal" takes numbers above 0. "bernoulli" and
+        "continuous_bernoulli" take X in [0, 1], "beta" shares between. "poisson",
+        "negative_binomial" and "zero_inflated_negative_binomial" take counts.
     prior : {"standard_normal", "mixture_of_gaussians", "vamp", "flow"} or Prior, \
             default="standard_normal"
         p(z), from ``skvae.priors``; all but the first are trained together with the networks.

@@ -7,6 +7,7 @@ from skvae.likelihoods._beta import Beta
 from skvae.likelihoods._categorical import Categorical
 from skvae.likelihoods._cells import CellLikelihood
 from skvae.likelihoods._columns import Columns
+from skvae.likelihoods._continuous_bernoulli import ContinuousBernoulli
 from skvae.likelihoods._counts import CountLikelihood, logged_view
 from skvae.likelihoods._gaussian import Gaussian, centred_view
 from skvae.likelihoods._joint import Joint
@@ -25,6 +26,7 @@ __all__ = [
     "Categorical",
     "CellLikelihood",
     "Columns",
+    "ContinuousBernoulli",
     "CountLikelihood",
     "Gaussian",
     "Joint",

@@ -11,7 +11,7 @@ from torch import Tensor
 from skvae._core.checks import check_choice
 from skvae._core.flat import Pullback, Shape
 from skvae._core.math import LOG_2PI, soft_bound, soft_bound_inverse, soft_bound_vjp
-from skvae.likelihoods._base import Likelihood, Response
+from skvae.likelihoods._base import Likelihood, Response, Width
 from skvae.tables import Moments, View
 
 
@@ -23,10 +23,11 @@ class Gaussian(Likelihood):
 
     Parameters
     ----------
-    noise : {"shared", "feature"}, default="shared"
+    noise : {"shared", "feature", "row"}, default="shared"
         One noise variance for all features, as in probabilistic PCA, or one for each, as in factor
-        analysis. Learning it, rather than fixing it, balances reconstruction and KL as the data
-        ask for (Rybkin et al. 2021).
+        analysis, or one for each cell of a row, which the decoder predicts beside the mean and
+        which starts at factor analysis. Learning it, rather than fixing it, balances reconstruction
+        and KL as the data ask for (Rybkin et al. 2021).
 
     References
     ----------
@@ -50,20 +51,26 @@ class Gaussian(Likelihood):
     def __init__(self, noise: str = "shared") -> None:
         self.noise = noise
 
+    def width(self, n_targets: int) -> Width:
+        """Means, and log-variances before their soft bound if they are predicted."""
+        return Width(n_targets, n_targets if self.noise == "row" else 0)
+
     def parameter_shapes(self, n_features: int) -> list[Shape]:
-        """One log-variance, before its soft bound, or one for each feature."""
-        check_choice(self, "noise", ("shared", "feature"))
-        return [(1,) if self.noise == "shared" else (n_features,)]
+        """One log-variance, before its soft bound, or one for each feature, or none."""
+        check_choice(self, "noise", ("shared", "feature", "row"))
+        shapes: dict[str, list[Shape]] = {"shared": [(1,)], "feature": [(n_features,)], "row": []}
+        return shapes[self.noise]
 
     def view(self, moments: Moments, inputs: Moments) -> View:
         """Centred X over its root mean variance, or over each column's own if the noise is so."""
-        return centred_view(moments, by_column=self.noise == "feature")
+        return centred_view(moments, by_column=self.noise != "shared")
 
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Give the mean itself, with residuals as they are: PCA, or factor analysis."""
         ones = np.ones_like(moments.mean)
         natural = (moments.mean - view.shift) / view.scale
-        return Response(natural=natural, spread=ones, gain=ones, noise=self.noise)
+        noise = "shared" if self.noise == "shared" else "feature"
+        return Response(natural=natural, spread=ones, gain=ones, noise=noise)
 
     def start_noise(
         self,
@@ -74,14 +81,22 @@ class Gaussian(Likelihood):
     ) -> None:
         """Set the log-variances to that of ``noise_variance``."""
         with torch.no_grad():
-            parameters[0].copy_(soft_bound_inverse(torch.from_numpy(noise_variance).log()))
+            noise = extra_bias if self.noise == "row" else parameters[0]
+            noise.copy_(soft_bound_inverse(torch.from_numpy(noise_variance).log()))
+
+    def _read(self, raw: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Means, and log-variances that broadcast to them."""
+        if self.noise != "row":
+            return raw, soft_bound(parameters[0])
+        mean, noise = raw.chunk(2, -1)
+        return mean, soft_bound(noise)
 
     def log_prob(
         self, raw: Tensor, target: Tensor, observed: Tensor | None, parameters: Sequence[Tensor]
     ) -> Tensor:
         """Log-density of the observed cells, shape (draws, rows)."""
-        log_variance = soft_bound(parameters[0])
-        cells = (target - raw).square() * (-log_variance).exp() + (log_variance + LOG_2PI)
+        mean, log_variance = self._read(raw, parameters)
+        cells = (target - mean).square() * (-log_variance).exp() + (log_variance + LOG_2PI)
         if observed is not None:
             cells = cells * observed
         return -0.5 * cells.sum(-1)
@@ -99,6 +114,8 @@ class Gaussian(Likelihood):
         With r = x - m: d log p / d m = r / s^2 and d log p / d log s^2 = (r^2 / s^2 - 1) / 2 for
         each observed cell; the latter is summed over what shares the noise.
         """
+        if self.noise == "row":
+            return _predicted_vjp(raw, target, observed)
         log_variance, pull_noise = soft_bound_vjp(parameters[0])
         n_features = target.shape[-1]
         residual = target - raw
@@ -127,20 +144,37 @@ class Gaussian(Likelihood):
         return log_p, pull
 
     def mean(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-        """Give the raw output itself."""
-        return raw
+        """Give the location itself."""
+        return self._read(raw, parameters)[0]
 
     def variance(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-        """Noise variance, shape (1,) or (n_features,)."""
-        return soft_bound(parameters[0]).exp()
+        """Noise variance, shape (1,) or (n_features,), or that of ``mean``."""
+        return self._read(raw, parameters)[1].exp()
 
     def sample(
         self, raw: np.ndarray, parameters: Sequence[np.ndarray], rng: np.random.Generator
     ) -> np.ndarray:
         """Add normal noise to the mean."""
-        log_variance, _ = soft_bound_vjp(parameters[0])
-        noise = rng.standard_normal(raw.shape).astype(raw.dtype)
-        return raw + noise * np.exp(0.5 * log_variance)
+        mean, raw_noise = np.split(raw, 2, -1) if self.noise == "row" else (raw, parameters[0])
+        noise = rng.standard_normal(mean.shape).astype(raw.dtype)
+        return mean + noise * np.exp(0.5 * soft_bound_vjp(raw_noise)[0])
+
+
+def _predicted_vjp(
+    raw: np.ndarray, target: np.ndarray, observed: np.ndarray | None
+) -> tuple[np.ndarray, Pullback]:
+    """Gaussian log-density and its pullback where the second half of ``raw`` is the noise."""
+    mean, raw_noise = np.split(raw, 2, -1)
+    log_variance, pull_noise = soft_bound_vjp(raw_noise)
+    residual = target - mean
+    whitened = residual * np.exp(-log_variance)
+    squares = residual * whitened
+    cells = -0.5 * (squares + log_variance + LOG_2PI)
+    slopes = np.concatenate([whitened, pull_noise(0.5 * (squares - 1.0))], -1)
+    if observed is not None:
+        cells *= observed
+        slopes *= np.tile(observed, 2)
+    return np.add.reduce(cells, -1), lambda d: slopes * d[..., None]
 
 
 def centred_view(moments: Moments, by_column: bool = False) -> View:
