@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks import (
+    adult,
     autoencoder,
     disentangle,
     gpu,
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "multilabel": multilabel,
     "pairs": pairs,
     "autoencoder": autoencoder,
+    "adult": adult,
 }
 
 
