@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks import (
+    adult,
     autoencoder,
     disentangle,
     gpu,
@@ -45,6 +46,7 @@ BENCHMARKS = {
     "pairs": pairs,
     "osmfish": osmfish,
     "autoencoder": autoencoder,
+    "adult": adult,
 }
 
 

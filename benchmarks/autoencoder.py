@@ -17,8 +17,15 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.common import Report, data_file, load_mnist, load_table, squared_error, timed_fit
-from benchmarks.quality import parameter
+from benchmarks.common import (
+    Report,
+    data_file,
+    load_mnist,
+    load_table,
+    setting,
+    squared_error,
+    timed_fit,
+)
 from skvae import Autoencoder
 from skvae.corruptions import GaussianNoise
 
@@ -70,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Report:
     """Fit PCA and the autoencoder, and judge both on the test rows."""
-    changed = dict(map(parameter, args.set))
+    changed = dict(map(setting, args.set))
     rows, ratios = [], []
     for case in args.cases:
         if case == "tables":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import platform
+import re
 import threading
 import time
 import warnings
@@ -101,6 +103,15 @@ def load_binarized_mnist(validation: bool = False) -> tuple[np.ndarray, np.ndarr
 # ------------------------------------------------------------------- fitting
 
 
+def setting(assignment: str) -> tuple[str, Any]:
+    """Read ``NAME=VALUE``: a Python literal, or else a string."""
+    name, _, text = assignment.partition("=")
+    try:
+        return name, ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return name, text
+
+
 class TimedFit(NamedTuple):
     """Seconds that a fit took and the ConvergenceWarnings that it gave."""
 
@@ -108,12 +119,12 @@ class TimedFit(NamedTuple):
     messages: list[str]
 
 
-def timed_fit(estimator: Any, X: np.ndarray) -> TimedFit:
+def timed_fit(estimator: Any, *arguments: Any) -> TimedFit:
     """Fit, and keep the estimator's own warnings for the report; others are shown as ever."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         began = time.perf_counter()
-        estimator.fit(X)
+        estimator.fit(*arguments)
         seconds = time.perf_counter() - began
     messages = []
     for warning in caught:
@@ -174,6 +185,12 @@ class PeakMemory:
 
 
 # ----------------------------------------------------------------- the report
+
+
+def result_name(parts: Sequence[str], changed: Mapping[str, Any]) -> str:
+    """Name of a file that tells which parameters were changed."""
+    assignments = (f"{key}={value}" for key, value in changed.items())
+    return re.sub("[^\\w.=+-]+", "-", "_".join([*parts, *assignments]))
 
 
 def cell(value: Any, format_spec: str) -> str:

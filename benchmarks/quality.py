@@ -8,8 +8,6 @@ accuracy. Other settings than the defaults are compared by ``--set``, such as
 from __future__ import annotations
 
 import argparse
-import ast
-import re
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,16 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.common import BUNDLED, EXTRA, Report, load_table, squared_error, timed_fit
+from benchmarks.common import (
+    BUNDLED,
+    EXTRA,
+    Report,
+    load_table,
+    result_name,
+    setting,
+    squared_error,
+    timed_fit,
+)
 from skvae import VariationalAutoencoder
 
 SIZES = (2, 8)
@@ -52,7 +59,7 @@ def run(args: argparse.Namespace) -> Report:
     """Fit everything and take the means over seeds."""
     names = (*BUNDLED, *EXTRA) if args.extra else BUNDLED
     changed = {} if args.init == "auto" else {"init": args.init}
-    changed |= dict(map(parameter, args.set))
+    changed |= dict(map(setting, args.set))
     # As many latents as features leave PCA no error to compare with.
     cases = [(name, k) for name in names for k in SIZES if k < load_table(name)[0].shape[1]]
     jobs = [(name, k, seed) for name, k in cases for seed in range(N_SEEDS)]
@@ -61,18 +68,8 @@ def run(args: argparse.Namespace) -> Report:
         mean_over_seeds(*case, records[i * N_SEEDS : (i + 1) * N_SEEDS])
         for i, case in enumerate(cases)
     ]
-    parts = [f"{key}={value}" for key, value in changed.items()]
-    name = re.sub("[^\\w.=+-]+", "-", "_".join(["quality", *["extra"] * args.extra, *parts]))
+    name = result_name(["quality", *["extra"] * args.extra], changed)
     return Report(name, FORMATS, rows, summarise(records))
-
-
-def parameter(assignment: str) -> tuple[str, Any]:
-    """Read ``NAME=VALUE``: a Python literal, or else a string."""
-    name, _, text = assignment.partition("=")
-    try:
-        return name, ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return name, text
 
 
 def compare(name: str, n_components: int, seed: int, changed: dict[str, Any]) -> dict[str, float]:
