@@ -209,7 +209,7 @@ def test_auto_goes_by_type_and_values(column, expected):
     frame = pd.DataFrame({"one": np.asarray(FRAME["weight"]), "other": np.asarray(column)})
     frame["other"] = column
     chosen = make().fit(frame).likelihood_
-    owner = {name: lik for _, lik, names in chosen.columns for name in names}
+    owner = {name: likelihood for _, likelihood, names in chosen.columns for name in names}
     assert repr(owner["other"]) == repr(expected)
 
 

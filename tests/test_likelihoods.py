@@ -203,7 +203,7 @@ CASES = {
                     (Gaussian(), 4),
                     (Poisson(), 2),
                     (Categorical(n_levels=LEVELS), sum(LEVELS)),
-                    (PredictedNoise(), 1),
+                    (Gaussian(noise="row"), 1),
                     (Gaussian(noise="feature"), 3),
                 ]
             ),

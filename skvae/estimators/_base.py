@@ -25,10 +25,11 @@ from skvae._sklearn.compat import (
 from skvae._sklearn.estimator import Estimator
 from skvae.corruptions import Corruption
 from skvae.estimators._components import COMPONENTS, CORRUPTIONS, STARTS, allowed, resolve
+from skvae.estimators._parameters import LikelihoodOfColumns
 from skvae.estimators._publish import as_of, publish, read_fit
 from skvae.estimators._read import Read, read_rows
 from skvae.estimators._transform import Transformer
-from skvae.estimators._words import facts, what_was_kept
+from skvae.estimators._words import cannot_go_on, facts, what_was_kept
 from skvae.fitting import (
     TERMS,
     Fit,
@@ -59,7 +60,7 @@ class Choices:
     corruption: Corruption | None
 
 
-class BaseAutoencoder(Transformer, Estimator, ABC):
+class BaseAutoencoder(LikelihoodOfColumns, Transformer, Estimator, ABC):
     """Everything between the constructor's parameters and a fitted model."""
 
     _state_version = 6
@@ -100,7 +101,6 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
     activation: str
     encoder: ModuleFactory | None
     decoder: ModuleFactory | None
-    likelihood: Any
     init: str | Start
     latent_density: Any
     batch_size: int | str
@@ -125,50 +125,6 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
     @abstractmethod
     def _chosen(self) -> dict[str, Any]:
         """Give the components, beta and the corruption by name: parameters, or what is fixed."""
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, with those of the components that they hold.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to give the parameters of the components, too.
-
-        Returns
-        -------
-        params : dict of str to object
-            Values by name; those of a likelihood of columns by ``likelihood__<name>``.
-        """
-        params = super().get_params(deep)
-        if deep and isinstance(self.likelihood, list):
-            own = Columns(self.likelihood).get_params()
-            del own["columns"]
-            params |= {f"likelihood__{name}": value for name, value in own.items()}
-        return params
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters, also of the components, as ``<component>__<parameter>``.
-
-        Parameters
-        ----------
-        **params : object
-            Values by name; a likelihood of columns by ``likelihood__<name>``.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-        """
-        if "likelihood" in params:
-            self.likelihood = params.pop("likelihood")
-        if isinstance(self.likelihood, list):
-            own = {name: value for name, value in params.items() if name.startswith("likelihood__")}
-            columns = Columns(self.likelihood)
-            columns.set_params(**{name.partition("__")[2]: own[name] for name in own})
-            self.likelihood = columns.columns
-            params = {name: value for name, value in params.items() if name not in own}
-        super().set_params(**params)
-        return self
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
@@ -208,7 +164,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
             read = read_rows(self, X, sample_weight, self._fitted if resume else None)
             choices, random_state = self._choices(read), check_random_state(self.random_state)
             plan, k = self._plan(choices, watch), self._wanted(read.X)
-            if choices.start.is_principal and not resume:
+            if choices.start.is_principal and read.table is None and not resume:
                 watch.origin = "PCA"
             watch.snapshot = lambda epoch: as_of(self, epoch, read)
             with limit_threads(self._work(choices, plan, read.X)):
@@ -364,11 +320,7 @@ class BaseAutoencoder(Transformer, Estimator, ABC):
         for name, value in now.items():
             compared = repr if name in COMPONENTS else lambda part: part
             if compared(value) != compared(then[name]):
-                raise ValueError(
-                    f"The fitted networks cannot go on with another {name!r}: they have "
-                    f"{shown(then[name])}. Got {shown(value)}. Set it back, or call fit with "
-                    f"warm_start=False."
-                )
+                raise ValueError(cannot_go_on(name, then[name], value))
 
     # -------------------------------------------------------------- words
 

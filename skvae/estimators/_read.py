@@ -13,6 +13,7 @@ from skvae._sklearn.compat import column_indices
 from skvae._sklearn.estimator import check_weight
 from skvae._sklearn.rows import check_rows, check_table
 from skvae.estimators._components import LIKELIHOODS, resolve
+from skvae.estimators._words import cannot_go_on
 from skvae.inference import Fitted
 from skvae.likelihoods import Columns, Likelihood
 from skvae.tables import Table, read_source
@@ -65,8 +66,17 @@ def read_rows(estimator: Any, X: Any, sample_weight: Any, past: Fitted | None) -
         Row weights.
     past : Fitted or None
         What is fitted already, and goes on.
+
+    Returns
+    -------
+    read : Read
+        What the fit takes.
     """
     columns, n_least = by_columns(estimator.likelihood), 2 if past is None else 1
+    asked = None if columns is None else columns.asked
+    if past is not None and asked != (None if past.table is None else past.table.asked):
+        then = past.architecture.likelihood.chosen
+        raise ValueError(cannot_go_on("likelihood", then, estimator.likelihood))
     options: dict[str, Any] = {"reset": past is None, "ensure_min_samples": n_least}
     if columns is None:
         X = check_rows(estimator, X, **options)
@@ -82,11 +92,10 @@ def read_rows(estimator: Any, X: Any, sample_weight: Any, past: Fitted | None) -
         return Read(X=rows, weight=weight, likelihood=resolve(estimator.likelihood, LIKELIHOODS))
     source = read_source(X)
     source = source if isinstance(kept, slice) else source.take(kept)
-    table = None if past is None else past.table
-    if past is not None and table is not None and table.asked == repr(columns):
-        likelihood = past.architecture.likelihood
-    else:
+    if past is None or past.table is None:
         likelihood, table = columns.resolve(partial(_select, X), source, _named)
+    else:
+        likelihood, table = past.architecture.likelihood, past.table
     return Read(X=table.encode(source), weight=weight, likelihood=likelihood, table=table)
 
 

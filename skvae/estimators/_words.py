@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from skvae._core.checks import shown
 from skvae.fitting import Fit
 from skvae.watching import Watch
 
@@ -45,3 +46,11 @@ def facts(estimator: Any) -> list[str]:
     if lead is not None:
         found.insert(0, f"{lead:+.2f} nats per row over {origin} on held-out rows")
     return [*found, f"epoch {estimator.best_epoch_} of {estimator.n_iter_} kept"]
+
+
+def cannot_go_on(name: str, then: Any, now: Any) -> str:
+    """Say that a fitted model cannot be trained further with another value of a parameter."""
+    return (
+        f"The fitted networks cannot go on with another {name!r}: they have {shown(then)}. Got "
+        f"{shown(now)}. Set it back, or call fit with warm_start=False."
+    )

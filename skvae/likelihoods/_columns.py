@@ -73,6 +73,13 @@ class Columns(BaseComposition):
             isinstance(entry, list | tuple) and len(entry) == 3 for entry in entries
         )
 
+    @property
+    def asked(self) -> str:
+        """All that it says: scikit-learn's representation is cut where it is long."""
+        if not self._is_well_formed:
+            return repr(self.columns)
+        return repr([(name, repr(own), _described(columns)) for name, own, columns in self.columns])
+
     def check(self, named: Callable[[Any], Any]) -> list[Entry]:
         """Give the entries with likelihoods of their own.
 
@@ -80,6 +87,11 @@ class Columns(BaseComposition):
         ----------
         named : callable
             Gives a likelihood for an alias, and a clone for an object.
+
+        Returns
+        -------
+        entries : list of tuple
+            Name, likelihood and columns.
 
         Raises
         ------
@@ -146,7 +158,7 @@ class Columns(BaseComposition):
             names=source.names,
             columns=columns,
             starts=starts,
-            asked=repr(self),
+            asked=self.asked,
         )
         if len(parts) == 1 and _shares(owner[0][1]):  # it is PCA's table
             return parts[0][0], table
@@ -171,6 +183,13 @@ class Columns(BaseComposition):
                 likelihood = choose(raw)
                 owner[j] = _snake(type(likelihood).__name__), likelihood
         return [owner[j] for j in range(len(source.columns))]
+
+
+def _described(selector: Any) -> Any:
+    """What says whether two selectors of columns are the same."""
+    if callable(selector):
+        return type(selector).__name__, sorted(getattr(selector, "__dict__", {}).items())
+    return selector.tolist() if hasattr(selector, "tolist") else selector
 
 
 def _shares(likelihood: Likelihood) -> bool:

@@ -156,7 +156,7 @@ class Joint(Likelihood):
 
     def group_sizes(self, n_targets: int) -> tuple[int, ...]:
         """Cells of all blocks."""
-        groups = (lik.group_sizes(n) or (1,) * n for lik, n in self.blocks)
+        groups = (each.group_sizes(n) or (1,) * n for each, n in self.blocks)
         return tuple(size for sizes in groups for size in sizes)
 
     def width(self, n_targets: int) -> Width:
@@ -165,7 +165,7 @@ class Joint(Likelihood):
 
     def parameter_shapes(self, n_targets: int) -> list[Shape]:
         """Those of all blocks."""
-        return [shape for lik, n in self.blocks for shape in lik.parameter_shapes(n)]
+        return [shape for each, n in self.blocks for shape in each.parameter_shapes(n)]
 
     # ------------------------------------------------------------------ how it starts
 

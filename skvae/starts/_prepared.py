@@ -26,6 +26,8 @@ from skvae.starts._spectrum import (
 )
 from skvae.tables import (
     PER_LIBRARY,
+    Link,
+    Moments,
     View,
     library_sizes,
     per_library,
@@ -198,19 +200,10 @@ def prepare(
             "n_components='mle' needs at least as many rows as features. "
             f"Got {round(moments.count)} rows and {X.shape[1]} features."
         )
-    link, of_cells = likelihood.link, moments
-    sizes = library_sizes(X, link, moments.mean)
-    if sizes is not None:
-        cells = per_library(X, link, moments.mean)
-        if link == PER_LIBRARY:
-            # A count over its row's size varies by its mean over that size, so a row weighs as much
-            # as its size: the mean is the most likely rate of a Poisson with this offset.
-            weight = sizes[:, 0] if weight is None else weight * sizes[:, 0]
-        of_cells = weighted_moments(cells, weight)
-        X = cells
+    X, weight, of_cells = _per_library(X, weight, likelihood.link, moments)
     if likelihood.counts_zeros:
         of_cells = replace(of_cells, zeros=share_of_zeros(X, weight))
-    inputs = shown(X, link)
+    inputs = shown(X, likelihood.link)
     of_inputs = of_cells if inputs is X else weighted_moments(inputs, weight)
     view = likelihood.view(moments, of_inputs)
     response = likelihood.response(view, of_cells, of_inputs)
@@ -237,6 +230,21 @@ def prepare(
         n_components=k,
         needs_double=needs_double,
     )
+
+
+def _per_library(
+    X: Any, weight: np.ndarray | None, link: Link, moments: Moments
+) -> tuple[Any, np.ndarray | None, Moments]:
+    """Rows with counts over their library sizes, where a link asks for it, and their moments."""
+    sizes = library_sizes(X, link, moments.mean)
+    if sizes is None:
+        return X, weight, moments
+    if link == PER_LIBRARY:
+        # A count over its row's size varies by its mean over that size, so a row weighs as much as
+        # its size: the mean is the most likely rate of a Poisson with this offset.
+        weight = sizes[:, 0] if weight is None else weight * sizes[:, 0]
+    cells = per_library(X, link, moments.mean)
+    return cells, weight, weighted_moments(cells, weight)
 
 
 def prepare_stream(

@@ -32,9 +32,8 @@ _Result = tuple[np.ndarray, np.ndarray]
 def check_step(likelihood: Likelihood, X: Any) -> None:
     """Check that a training step is finite, and written out equals composed.
 
-    With and without row weights, missing cells and weight decay, for one draw and several and
-    any weight of the KL term, in float64, a few steps from the PCA start. Where ``is_written`` is
-    False the composed step has to be finite.
+    With and without row weights, missing cells and weight decay, for one draw and several and any
+    weight of the KL term, in float64. Where ``is_written`` is False it has to be finite.
 
     Parameters
     ----------
