@@ -134,7 +134,7 @@ class BaseAutoencoder(LikelihoodOfColumns, Transformer, Estimator, ABC):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Rows; at least two. A sparse X is made dense a batch at a time.
         y : Ignored
             Not used; present for scikit-learn's conventions.
@@ -187,7 +187,7 @@ class BaseAutoencoder(LikelihoodOfColumns, Transformer, Estimator, ABC):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Rows; at least two at the first call.
         y : Ignored
             Not used; present for scikit-learn's conventions.

@@ -74,7 +74,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Rows to map.
 
         Returns
@@ -110,8 +110,9 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
         Returns
         -------
-        X_original : ndarray of shape (n_samples, n_features_in_)
-            Expected rows, in the units of fit.
+        X_original : {ndarray, DataFrame} of shape (n_samples, n_features_in_)
+            Expected rows, in the units of fit; a table as that of fit if the likelihood is by
+            columns, with the most probable levels and whole numbers where those of fit were.
         """
         return self._decoded(self._latents(X))
 
@@ -140,8 +141,8 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features_in_)
-            Expected rows, in X's units.
+        X : {ndarray, DataFrame} of shape (n_samples, n_features_in_)
+            Expected rows, in X's units, as ``inverse_transform`` gives them.
         """
         Z = self._check_latents(Z)
         return self._decoded(Z)
@@ -152,7 +153,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Rows to score.
         y : Ignored
             Not used; present for scikit-learn's conventions.
@@ -187,8 +188,9 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features_in_)
-            Rows in X's units and in the dtype of fit.
+        X : {ndarray, DataFrame} of shape (n_samples, n_features_in_)
+            Rows in X's units and in the dtypes of fit; numbers of a table stay within the range of
+            fit.
 
         Raises
         ------

@@ -14,7 +14,7 @@ from skvae._core.process import isolated
 from skvae._sklearn.compat import Interval
 from skvae.estimators._base import BaseAutoencoder
 from skvae.estimators._components import COMPONENTS, allowed
-from skvae.likelihoods import Likelihood
+from skvae.likelihoods import Columns, Likelihood
 from skvae.objectives import Objective
 from skvae.posteriors import Posterior
 from skvae.priors import Prior
@@ -56,14 +56,15 @@ class VariationalAutoencoder(BaseAutoencoder):
         start and opens during training.
     decoder : callable, default=None
         The same for the decoder: it maps (rows, n_components) to (rows, n_features).
-    likelihood : {"gaussian", "student_t", "laplace", "log_normal", "bernoulli", \
-            "continuous_bernoulli", "beta", "poisson", "negative_binomial", \
-            "zero_inflated_negative_binomial"} or Likelihood, default="gaussian"
+    likelihood : str, Likelihood, Columns or list of tuples, default="gaussian"
         p(x|z), from ``skvae.likelihoods``. "gaussian" learns one noise variance, as probabilistic
-        PCA does; ``Gaussian(noise="feature")`` learns one per feature. "student_t" and "laplace"
-        are for outliers, and "log_normal" takes numbers above 0. "bernoulli" and
-        "continuous_bernoulli" take X in [0, 1], "beta" shares between. "poisson",
-        "negative_binomial" and "zero_inflated_negative_binomial" take counts.
+        PCA does; ``Gaussian(noise="feature")`` learns one per feature, and ``noise="row"`` predicts
+        one per cell. "student_t" and "laplace" take real numbers with outliers, "log_normal"
+        numbers above 0, "bernoulli" and "continuous_bernoulli" those in [0, 1], "beta" those
+        between, "poisson", "negative_binomial" and "zero_inflated_negative_binomial" counts,
+        "categorical" and "ordinal" levels such as strings. "auto" chooses one for each column of a
+        table, and a list of tuples (name, likelihood, columns), or ``Columns`` of it, says so for
+        some (``docs/tables.md``).
     prior : {"standard_normal", "mixture_of_gaussians", "vamp", "flow"} or Prior, \
             default="standard_normal"
         p(z), from ``skvae.priors``; all but the first are trained together with the networks.
@@ -145,7 +146,8 @@ class VariationalAutoencoder(BaseAutoencoder):
     n_components_ : int
         Number of latents.
     mean_ : ndarray of shape (n_features_in_,)
-        Mean of X.
+        Mean of X. If the likelihood is by columns, it, ``components_`` and ``noise_variance_`` have
+        a column for each of ``design_names_``, the last two in units of its deviation.
     components_ : ndarray of shape (n_components_, n_features_in_)
         Mean of dE[x|z]/dz_j over training rows, divided by the latent's effect: PCA's axes at the
         start.
@@ -180,8 +182,11 @@ class VariationalAutoencoder(BaseAutoencoder):
         Number of epochs run.
     n_skipped_steps_ : int
         Number of steps skipped because their gradient was not finite.
-    likelihood_ : Likelihood
+    likelihood_ : Likelihood or Columns
         The likelihood that was used.
+    design_names_ : list of str
+        Names of the columns of numbers that a table becomes, one for each level of a category.
+        Present only if the likelihood is by columns.
     device_ : str
         The device on which the model was trained.
     latent_density_ : density estimator
@@ -247,7 +252,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         activation: str = "relu",
         encoder: Callable | None = None,
         decoder: Callable | None = None,
-        likelihood: str | Likelihood = "gaussian",
+        likelihood: str | Likelihood | Columns | list = "gaussian",
         prior: str | Prior = "standard_normal",
         posterior: str | Posterior = "diagonal_normal",
         objective: str | Objective = "elbo",
@@ -308,7 +313,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Rows to encode.
 
         Returns
@@ -330,7 +335,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Rows to score.
         n_draws : int, default=100
             Quasi-random draws per row; with more of them the error falls and the time grows.
