@@ -25,10 +25,6 @@ _MIX = 0.02
 
 _BETA1, _BETA2 = 0.9, 0.999
 
-# Up to this many parameters NumPy is faster on the CPU, because a torch call between NumPy's costs
-# some 40 microseconds, whatever it does. Beyond, torch is, because it passes over the memory once.
-_FEW_PARAMETERS = 2**15
-
 
 class Adam:
     """Adam (Kingma and Ba 2015) for all parameters at once.
@@ -56,8 +52,6 @@ class Adam:
         self.typical_norm = flat.values.new_zeros((), dtype=torch.float32)
         # The same memory, for NumPy.
         self.arrays = shared_arrays([flat.grads, self.count, self.typical_norm])
-        self.moments = shared_arrays([self.first, self.second, flat.values])
-        self.few = flat.values.device.type == "cpu" and len(flat.values) <= _FEW_PARAMETERS
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -79,9 +73,6 @@ class Adam:
                 return
         else:
             skip, scale = self._judge_tensor(torch.linalg.vector_norm(self.flat.grads).float())
-        if self.few:
-            self._update(float(learning_rate), scale)
-            return
         fused_adam(
             [self.flat.values],
             [self.flat.grads],
@@ -99,25 +90,6 @@ class Adam:
             grad_scale=scale,
             found_inf=skip,
         )
-
-    def _update(self, learning_rate: float, scale: Tensor | None) -> None:
-        """Kingma and Ba (2015), algorithm 1, in NumPy."""
-        g, count, _ = self.arrays
-        m, v, p = self.moments
-        if scale is not None:
-            g /= float(scale)
-        m *= _BETA1
-        m += (1.0 - _BETA1) * g
-        v *= _BETA2
-        change = g * g
-        change *= 1.0 - _BETA2
-        v += change
-        np.sqrt(v, out=change)
-        change *= (1.0 - _BETA2 ** float(count)) ** -0.5
-        change += _EPSILON
-        np.divide(m, change, out=change)
-        change *= learning_rate / (1.0 - _BETA1 ** float(count))
-        p -= change
 
     def _judge_number(self, norm: float) -> tuple[Tensor | None, Tensor | None]:
         """Whether to skip this step and what to divide its gradient by; None for no and for 1.
