@@ -60,6 +60,7 @@ class Categorical(Likelihood):
 
     has_domain = True
     is_written = True
+    screens_latents = True
 
     def __init__(
         self,
@@ -130,6 +131,14 @@ class Categorical(Likelihood):
         p = moments.mean.clip(min=0.5 / moments.count)
         root = np.sqrt(p)
         return Response(natural=np.log(p), spread=root, gain=1.0 / root, noise="unit")
+
+    def location_variance(self, variance: np.ndarray, response: Response) -> np.ndarray:
+        """Take exp(logit) as log-normal around p, as a negative binomial's rate."""
+        return np.log1p(variance)
+
+    def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """E[exp(b + y)] = exp(b + v / 2) for a normal y of variance v."""
+        return natural - 0.5 * variance
 
     def log_prob(
         self, raw: Tensor, target: Tensor, observed: Tensor | None, parameters: Sequence[Tensor]

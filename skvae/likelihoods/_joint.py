@@ -135,6 +135,11 @@ class Joint(Likelihood):
         return any(likelihood.counts_zeros for likelihood, _ in self.blocks)
 
     @property
+    def screens_latents(self) -> bool:  # type: ignore[override]
+        """Whether a block asks for it."""
+        return any(likelihood.screens_latents for likelihood, _ in self.blocks)
+
+    @property
     def is_written(self) -> bool:  # type: ignore[override]
         """Whether all blocks are."""
         return all(likelihood.is_written for likelihood, _ in self.blocks)

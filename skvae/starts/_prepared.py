@@ -67,6 +67,14 @@ class Principal:
     noise: np.ndarray
     unit: np.ndarray | None = None
 
+    def of(self, kept: list[int]) -> Principal:
+        """Some of the latents; what the others explained is noise, unless that is fixed."""
+        rest = np.setdiff1d(np.arange(len(self.eigenvalues)), kept)
+        left = np.square(self.vectors[:, rest]) @ (self.eigenvalues[rest] - self.noise_variance)
+        noise = self.noise + left * (1.0 if self.unit is None else self.noise)
+        vectors, eigenvalues = self.vectors[:, kept], self.eigenvalues[kept]
+        return replace(self, vectors=vectors, eigenvalues=eigenvalues, noise=noise)
+
 
 def probabilistic_pca(
     spectrum: Spectrum, n_components: int, noise_variance: float | None

@@ -7,13 +7,16 @@ import torch
 
 from skvae.model import Architecture, Model
 from skvae.starts._base import Start, start_components, start_noise
-from skvae.starts._prepared import Prepared
+from skvae.starts._prepared import Prepared, Principal
 from skvae.starts._random import Random
 from skvae.tables import Rows
 
 # "auto" races starts from this many latents and rows on.
 _RACE_COMPONENTS = 16
 _RACE_ROWS = 5000
+
+# Most rows by whose bound latents are screened.
+_SCREENED_ROWS = 1000
 
 
 class PrincipalComponents(Start):
@@ -50,35 +53,74 @@ class PrincipalComponents(Start):
         """Write the solution into the linear paths."""
         generator = torch.Generator().manual_seed(seed)
         start_components(model, prepared, rows, generator, silent=True)
-        response = prepared.response
-        solve = prepared.principal if model.posterior.has_density else prepared.points
-        start = solve(self.n_started)
-        start_noise(model, start.noise, response)
-        # The means of points are PCA's own; a posterior's are shrunk by its noise.
-        noise = start.noise_variance if model.posterior.has_density else 0.0
-        m, signal = len(start.eigenvalues), np.sqrt(start.eigenvalues - noise)
-        slopes = (start.vectors * signal / start.eigenvalues).T / response.spread
-        weights = start.vectors * signal * response.gain[:, None]
-        if start.unit is not None:
-            slopes, weights = slopes / start.unit, weights * start.unit[:, None]
-        scale = prepared.view.input_scale
-        if scale is not None:  # a constant feature, of scale 0, has no part in any axis
-            slopes = np.divide(slopes, scale, out=np.zeros_like(slopes), where=scale > 0)
-        linear = np.square(weights).sum(1)
-        variance = model.likelihood.location_variance(linear, response)
-        if variance is not linear:
-            weights *= np.sqrt(np.divide(variance, linear, where=linear > 0, out=linear))[:, None]
-        natural = model.likelihood.recentred(response.natural, variance)
-        log_variance = torch.zeros(model.n_components, dtype=torch.float64)
-        log_variance[:m] = torch.from_numpy(np.log(start.noise_variance / start.eigenvalues))
-        encoder, decoder = model.encoder, model.decoder
-        with torch.no_grad():
-            encoder.linear[:m] = torch.from_numpy(slopes)
-            decoder.linear[:, :m] = torch.from_numpy(weights)
-            decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
-            encoder.output_bias.copy_(
-                model.posterior.raw_output(torch.zeros_like(log_variance), log_variance)
-            )
+        has_density = model.posterior.has_density
+        start = (prepared.principal if has_density else prepared.points)(self.n_started)
+        _write(model, prepared, start)
+        if has_density and model.likelihood.screens_latents and len(start.eigenvalues):
+            _write(model, prepared, _screened(model, prepared, start, rows, generator))
+
+
+def _write(model: Model, prepared: Prepared, start: Principal) -> None:
+    """Write latents into the linear paths, and leave the others at the prior."""
+    response = prepared.response
+    start_noise(model, start.noise, response)
+    # The means of points are PCA's own; a posterior's are shrunk by its noise.
+    noise = start.noise_variance if model.posterior.has_density else 0.0
+    m, signal = len(start.eigenvalues), np.sqrt(start.eigenvalues - noise)
+    slopes = (start.vectors * signal / start.eigenvalues).T / response.spread
+    weights = start.vectors * signal * response.gain[:, None]
+    if start.unit is not None:
+        slopes, weights = slopes / start.unit, weights * start.unit[:, None]
+    scale = prepared.view.input_scale
+    if scale is not None:  # a constant feature, of scale 0, has no part in any axis
+        slopes = np.divide(slopes, scale, out=np.zeros_like(slopes), where=scale > 0)
+    linear = np.square(weights).sum(1)
+    variance = model.likelihood.location_variance(linear, response)
+    if variance is not linear:
+        weights *= np.sqrt(np.divide(variance, linear, where=linear > 0, out=linear))[:, None]
+    natural = model.likelihood.recentred(response.natural, variance)
+    log_variance = torch.zeros(model.n_components, dtype=torch.float64)
+    log_variance[:m] = torch.from_numpy(np.log(start.noise_variance / start.eigenvalues))
+    encoder, decoder = model.encoder, model.decoder
+    with torch.no_grad():
+        encoder.linear.zero_()
+        decoder.linear.zero_()
+        encoder.linear[:m] = torch.from_numpy(slopes)
+        decoder.linear[:, :m] = torch.from_numpy(weights)
+        decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
+        encoder.output_bias.copy_(
+            model.posterior.raw_output(torch.zeros_like(log_variance), log_variance)
+        )
+
+
+@torch.no_grad()
+def _screened(
+    model: Model, prepared: Prepared, start: Principal, rows: Rows, generator: torch.Generator
+) -> Principal:
+    """Leave out latents that lower the bound of some of the rows, the last ones first.
+
+    A rare level has residuals of a large variance in few rows: explaining them costs a KL of half
+    the log of the eigenvalue, but is worth no more than the level's entropy.
+    """
+    n = min(rows.n_samples, _SCREENED_ROWS)
+    batch = rows.take(torch.linspace(0, rows.n_samples - 1, n).long())
+    eps = torch.randn(1, n, model.n_components, generator=generator).to(batch.inputs)
+    weight = torch.ones(n).to(batch.inputs) if batch.weight is None else batch.weight
+
+    def bound(kept: list[int]) -> float:
+        _write(model, prepared, start.of(kept))
+        rest = [latent for latent in range(eps.shape[-1]) if latent not in kept]
+        values = model.log_weights(batch, eps[..., kept + rest])[0]
+        return float((values * weight).sum() / weight.sum())
+
+    kept = list(range(len(start.eigenvalues)))
+    best = bound(kept)
+    for latent in reversed(range(len(kept))):
+        others = [other for other in kept if other != latent]
+        value = bound(others)
+        if value > best:
+            kept, best = others, value
+    return start.of(kept)
 
 
 class Auto(Start):
