@@ -344,7 +344,7 @@ def test_no_output_overflows(likelihood, X, outside, sign):
         params = [torch.full(shape, far) for shape in likelihood.parameter_shapes(view.n_targets)]
         leaves = [leaf.clone().requires_grad_() for leaf in (raw, *params)]
         log_p = likelihood.log_prob(leaves[0], target, None, leaves[1:])
-        log_p.sum().backward()
+        (log_p.sum() + likelihood.mean(leaves[0], leaves[1:]).sum()).backward()
         rng = np.random.default_rng(0)
         drawn = likelihood.sample(raw.numpy(), [p.numpy() for p in params], rng)
         moments = likelihood.mean(raw, params), likelihood.variance(raw, params)

@@ -61,10 +61,24 @@ class ContinuousBernoulli(CellLikelihood):
             )
 
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
-        """Logit whose mean is the column's; residuals over its standard deviation."""
-        natural = _logit_of_mean(moments.mean.clip(_MEAN_MARGIN, 1.0 - _MEAN_MARGIN))
-        root = np.sqrt(_variance(torch.from_numpy(natural)).numpy())
-        return Response(natural=natural, spread=root, gain=1.0 / root, noise="unit")
+        """Logit whose mean is the column's; residuals over the column's standard deviation.
+
+        The logit of a mean near 0 is -1 / mean, whose slope would carry it far beyond 1. So its
+        change per mean is taken over three deviations, towards one half.
+        """
+        mean = moments.mean.clip(_MEAN_MARGIN, 1.0 - _MEAN_MARGIN)
+        natural = _logit_of_mean(mean)
+        variance = _variance(torch.from_numpy(natural)).numpy()
+        std = np.sqrt(np.where(moments.variance > 0, moments.variance, variance))
+        way = (0.5 - mean).clip(-3.0 * std, 3.0 * std)
+        way = np.where(np.abs(way) > _MEAN_MARGIN, way, _MEAN_MARGIN)
+        return Response(
+            natural=natural,
+            spread=std,
+            gain=std * (_logit_of_mean(mean + way) - natural) / way,
+            noise="feature",
+            least_noise=(variance / std**2).clip(0.5, 1.0),  # latents leave at least half
+        )
 
     def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
         """x t - A(t); its closed form is max(t, 0) + log(1 - exp(-|t|)) - log |t|."""
@@ -105,12 +119,13 @@ def _series(t: Tensor) -> Tensor:
 
 
 def _mean(t: Tensor) -> Tensor:
-    """A'(t) = 1 / (1 - exp(-t)) - 1 / t; near 0 the slope of the series."""
+    """A'(t), for t < 0 with s = -t 1 / s - 1 / (exp(s) - 1), mirrored if t > 0; or the series'."""
     near = t.abs() < _SERIES
-    small, large = torch.where(near, t, 0.0), torch.where(near, 1.0, t)
+    small, large = torch.where(near, t, 0.0), torch.where(near, 1.0, t.abs())
     s = small * small
     series = 0.5 + small * (1 / 12 + s * (-1 / 720 + s * (1 / 30240 - s / 1209600)))
-    return torch.where(near, series, -1.0 / (-large).expm1() - 1.0 / large)
+    low = 1.0 / large + (-large).exp() / (-large).expm1()
+    return torch.where(near, series, torch.where(t > 0.0, 1.0 - low, low))
 
 
 def _variance(t: Tensor) -> Tensor:

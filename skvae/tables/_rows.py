@@ -211,12 +211,20 @@ class Rows:
             pinned = self.device.type == "cuda"
             X = self.source[index.cpu().numpy()]
             target, inputs = _converted(X, self.view, self.dtype, self.device, pinned)
-        return self._batch(inputs, target, index.to(self.device))
+        return self._batch(inputs, target, index)
 
     def _batch(self, inputs: Tensor, target: Tensor, index: Tensor | slice) -> Batch:
         """Give rows with their own weights and offsets."""
-        weight, offset = (None if own is None else own[index] for own in (self.weight, self.offset))
-        return Batch(inputs=inputs, target=target, weight=weight, offset=offset)
+        weight, offset = self.weight, self.offset
+        if weight is None and offset is None:
+            return Batch(inputs=inputs, target=target)
+        rows = index if isinstance(index, slice) else index.to(self.device)
+        return Batch(
+            inputs=inputs,
+            target=target,
+            weight=None if weight is None else weight[rows],
+            offset=None if offset is None else offset[rows],
+        )
 
     @staticmethod
     def _both(read: Callable[[Any], Tensor], pair: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
