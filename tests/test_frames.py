@@ -318,6 +318,23 @@ def test_start_of_a_table_is_no_worse_than_independent_columns(n_components):
     assert started > independent + 0.5
 
 
+@pytest.mark.parametrize("n_components", [1, 2, 4])
+@pytest.mark.parametrize("share", [0.3, 0.03, 0.003])
+def test_start_does_not_pay_for_rare_levels(share, n_components):
+    """Two columns that share a rare level have an eigenvalue of 2, but little to say."""
+    from skvae.starts import PrincipalComponents
+
+    rng = draws()
+    level = np.where(rng.random(2000) < share, "rare", rng.choice(["x", "y"], 2000))
+    noisy = np.where(rng.random(2000) < 0.9, level, "x")
+    frame = pd.DataFrame({"a": level, "b": level, "c": noisy, "d": rng.choice(list("uvw"), 2000)})
+    started, independent = (
+        make(n_components=n_components, init=PrincipalComponents(n)).fit(frame).score(frame)
+        for n in (None, 0)
+    )
+    assert started >= independent - 1e-6
+
+
 def test_units_of_a_column_do_not_matter():
     other = FRAME.assign(weight=FRAME["weight"] * 1000, price=FRAME["price"] / 7)
     one, two = make().fit(FRAME), make().fit(other)
@@ -375,7 +392,8 @@ def test_a_stream_keeps_its_levels():
 
 def test_warm_start_goes_on_with_the_same_columns_only():
     frame = FRAME[["sex", "weight", "visits"]]
-    model = make(warm_start=True, max_iter=1, early_stopping=False).fit(frame).fit(frame[:100])
+    model = make(n_components=1, warm_start=True, max_iter=1, early_stopping=False)
+    model.fit(frame).fit(frame[:100])
     assert model._fitted.table.width == 4
     with pytest.raises(ValueError, match="cannot go on with another 'likelihood'"):
         model.set_params(likelihood=[("heavy", StudentT(), ["weight"])]).fit(frame)

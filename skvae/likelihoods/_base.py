@@ -111,8 +111,8 @@ class Likelihood(BaseEstimator, ABC):
     #: Whether the moments that ``response`` is given have the share of zeros.
     counts_zeros = False
 
-    #: Whether a latent of the linear start has to raise the bound, because residuals are so far from
-    #: normal that what it explains of their variance may be worth less than its KL.
+    #: Whether a latent of the linear start has to raise the bound: residuals are so far from normal
+    #: that what it explains of their variance may be worth less than its KL.
     screens_latents = False
 
     #: Whether ``log_prob_vjp`` is stated, so that the step may be written out.
