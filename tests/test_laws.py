@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from skvae.fitting._trainer import Trainer
 from skvae.likelihoods import Bernoulli, Gaussian, Poisson, StudentT
 from skvae.model import Architecture, Model
 from skvae.nn import ACTIVATIONS, DenseNetwork
-from skvae.objectives import ELBO, closed_form_kl, written_latent
+from skvae.objectives import ELBO, ImportanceWeighted, closed_form_kl, written_latent
 from skvae.posteriors import DiagonalNormal
 from skvae.priors import IsotropicNormal, StandardNormal
 from skvae.schedules import Constant
@@ -258,6 +259,22 @@ def test_written_step_is_composed_step(activation, likelihood, hidden):
         assert_steps_agree(model, make_batch(likelihood, weighted, masked), beta, penalty, draws)
 
 
+@likelihoods
+def test_written_step_of_weighted_draws_is_the_composed_one(likelihood):
+    model = make_model(likelihood)
+    model.objective = ImportanceWeighted()
+    for weighted, masked, beta, penalty, draws in STEP_SETTINGS:
+        assert_steps_agree(model, make_batch(likelihood, weighted, masked), beta, penalty, draws)
+
+
+def test_weights_of_draws_do_not_overflow():
+    log_p = np.array([[1e4, -1e4], [1e4 + 1.0, -1e4]])
+    value, v, _ = ImportanceWeighted(2).weigh(log_p, np.zeros((2, 2)), 1.0)
+    expected = torch.logsumexp(torch.from_numpy(log_p), 0) - math.log(2.0)
+    np.testing.assert_allclose(value, expected)
+    np.testing.assert_allclose(v.sum(0), 1.0)
+
+
 def assert_steps_agree(model, batch, beta=1.0, penalty=0.0, draws=1):
     """Terms and gradient of every step are the composed one's, which are returned."""
     eps = normal(draws, N_ROWS, N_LATENTS, seed=7)
@@ -482,6 +499,11 @@ def test_user_module_trains_by_the_composed_step(side):
 def test_written_step_is_chosen_where_it_exists():
     assert isinstance(build_step(make_model(Gaussian())), WrittenStep)
     assert isinstance(build_step(make_model(Bernoulli(), hidden=())), WrittenStep)
+    weighted = make_model(Gaussian())
+    weighted.objective = ImportanceWeighted()
+    assert isinstance(build_step(weighted), WrittenStep)
+    weighted.objective = ELBO(free_bits=0.1)
+    assert isinstance(build_step(weighted), ComposedStep)
 
 
 # ------------------------------------------------------------------ devices

@@ -48,8 +48,8 @@ class LikelihoodOfColumns(BaseEstimator):
         """
         if "likelihood" in params:
             self.likelihood = params.pop("likelihood")
-        if isinstance(self.likelihood, list):
-            own = {name: value for name, value in params.items() if name.startswith("likelihood__")}
+        own = {name: value for name, value in params.items() if name.startswith("likelihood__")}
+        if own and isinstance(self.likelihood, list):
             columns = Columns(self.likelihood)
             columns.set_params(**{name.partition("__")[2]: own[name] for name in own})
             self.likelihood = columns.columns

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from skvae._core.process import seeded
 from skvae.model import Model
-from skvae.objectives import written_latent
+from skvae.objectives import written_latent, written_ratio
 from skvae.tables import Batch
 
 # What a step returns: means over its rows, in nats and working units, and its beta.
@@ -88,7 +88,7 @@ class WrittenStep:
     ----------
     model : Model
         What is trained: its networks, the latent pair and the likelihood all state a pullback,
-        its objective is the plain ELBO, and it has no regulariser.
+        its objective is the plain ELBO or a mean of weights, and it has no regulariser.
     penalty : float, default=0.0
         As in ``ComposedStep``.
     """
@@ -99,6 +99,7 @@ class WrittenStep:
         latent = written_latent(model.posterior, model.prior)
         assert latent is not None
         self.latent = latent
+        self.ratio = written_ratio(model.posterior, model.prior)
         self.equal: dict[tuple[int, int, int], tuple[np.ndarray, np.ndarray]] = {}
 
     def gradients(
@@ -126,7 +127,8 @@ class WrittenStep:
         inputs = batch.inputs.numpy()
         target = inputs if batch.target is batch.inputs else batch.target.numpy()
         raw_z, pull_encoder = model.encoder.vjp(inputs)
-        z, kl, pull_latent = self.latent(raw_z, eps.numpy())
+        noise = eps.numpy()
+        z, kl, pull_latent = self.latent(raw_z, noise)
         draws, rows, k = z.shape
         raw_x, pull_decoder = model.decoder.vjp(z.reshape(draws * rows, k))
         raw = raw_x.reshape(draws, rows, raw_x.shape[1])
@@ -143,11 +145,19 @@ class WrittenStep:
         beta = float(beta)
         d_kl = share * beta
         mean_log_p, mean_kl = -float(np.vdot(log_p, d_log_p)), float(np.vdot(kl, share))
+        loss, kept = beta * mean_kl - mean_log_p, None
+        if self.ratio is not None and model.objective.is_weighted:
+            # Draws have weights of their own, and the posterior is reached through z alone.
+            log_ratio, slope = self.ratio(raw_z, noise, z)
+            values, weight, kept = model.objective.weigh(log_p, log_ratio, beta)
+            loss, d_log_p, d_kl = -float(np.vdot(values, share)), -share * weight, 0.0 * share
         d_raw_x = pull_likelihood(d_log_p).reshape(raw_x.shape)
         d_z = pull_decoder(d_raw_x).reshape(z.shape)
+        if kept is not None:
+            d_z = (d_z - slope * (beta * d_log_p)[..., None]) * kept[..., None]
         pull_encoder(pull_latent(d_z, d_kl))
         add_penalty(model, self.penalty)
-        return beta * mean_kl - mean_log_p, mean_log_p, mean_kl, 0.0, beta
+        return loss, mean_log_p, mean_kl, 0.0, beta
 
 
 class PartedStep:
@@ -215,9 +225,12 @@ def build_step(
         and all(network.is_written for network in model.networks)
         and model.likelihood.is_written
         and written_latent(model.posterior, model.prior) is not None
-        and model.objective.is_plain
         and model.regularizer is None
     )
+    if model.objective.is_weighted:
+        written = written and written_ratio(model.posterior, model.prior) is not None
+    else:
+        written = written and model.objective.is_plain
     if not written:
         return ComposedStep(model, penalty, generator, bfloat16)
     return PartedStep(model, penalty, n_parts) if n_parts > 1 else WrittenStep(model, penalty)

@@ -6,6 +6,7 @@ import functools
 from abc import ABC, abstractmethod
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from skvae._sklearn.compat import BaseEstimator
@@ -53,11 +54,23 @@ class Objective(BaseEstimator, ABC):
     #: Whether the value is just log p - beta KL: the step written out by hand knows no other.
     is_plain = False
 
+    #: Whether it is a mean of the draws' weights, which ``weigh`` states for the step by hand.
+    is_weighted = False
+
     #: Whether it is defined if the posterior has no density and beta is 0.
     takes_points = False
 
     def check(self) -> None:
         """Raise ValueError if a parameter is outside its domain."""
+
+    def weigh(
+        self, log_p: np.ndarray, log_ratio: np.ndarray, beta: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Value of each row of arrays, and by draw its weight and the share of z's gradient kept.
+
+        ``log_ratio`` is log q(z|x) - log p(z), of shape (draws, rows) as ``log_p``.
+        """
+        raise TypeError(f"{type(self).__name__} is not by weights.")
 
     @abstractmethod
     def rows(self, draws: Draws, beta: Tensor | float) -> Tensor:

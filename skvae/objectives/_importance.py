@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,6 +42,8 @@ class ImportanceWeighted(Objective):
     (150, 2)
     """
 
+    is_weighted = True
+
     def __init__(self, n_draws: int = 5) -> None:
         self.n_draws = n_draws
 
@@ -63,3 +66,14 @@ class ImportanceWeighted(Objective):
             draws.z.register_hook(lambda d: d * share[..., None])
         weighted = (v * log_w).sum(0)
         return value.detach() + (weighted - weighted.detach())
+
+    def weigh(
+        self, log_p: np.ndarray, log_ratio: np.ndarray, beta: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same of arrays: values (rows,), v_k and 1 - beta + beta v_k (draws, rows)."""
+        log_w = log_p - beta * log_ratio
+        most = log_w.max(0)
+        v = np.exp(log_w - most)
+        total = v.sum(0)
+        v /= total
+        return np.log(total / len(v)) + most, v, 1.0 - beta + beta * v

@@ -1,8 +1,9 @@
 """Closed forms for a posterior and a prior, in registries keyed by pairs of types.
 
 ``closed_form_kl(q, p)`` gives KL(q || p) for two distributions, in plain torch, and
-``written_latent(posterior, prior)`` finds the whole latent step with its pullback. Either is None
-if none is registered, and the caller then draws or differentiates.
+``written_latent(posterior, prior)`` finds the whole latent step with its pullback, and
+``written_ratio(posterior, prior)`` the log-ratio of their densities. Each is None if none is
+registered, and the caller then draws or differentiates.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from skvae.priors import IsotropicNormal, StandardNormal
 KLPullback = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _closed_forms: dict[tuple[type, type], Callable[..., Tensor]] = {}
+Ratio = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+_ratios: dict[tuple[type, type], Ratio] = {}
 _written: dict[tuple[type, type], Callable[..., tuple[np.ndarray, np.ndarray, KLPullback]]] = {}
 
 
@@ -47,6 +51,11 @@ def written_latent(
 ) -> Callable[..., tuple[np.ndarray, np.ndarray, KLPullback]] | None:
     """Find ``latent(raw, eps) -> z, kl, pull(dz, d_kl)`` for this pair."""
     return _written.get((type(posterior), type(prior)))
+
+
+def written_ratio(posterior: object, prior: object) -> Ratio | None:
+    """Find ``ratio(raw, eps, z) -> log q(z|x) - log p(z)``, (draws, rows), and its slope by z."""
+    return _ratios.get((type(posterior), type(prior)))
 
 
 @register(_closed_forms, Normal, IsotropicNormal)
@@ -117,6 +126,19 @@ def diagonal_normal_latent(
         return d_raw
 
     return z, kl, pull
+
+
+@register(_ratios, DiagonalNormal, StandardNormal)
+def diagonal_normal_ratio(
+    raw: np.ndarray, eps: np.ndarray, z: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log q(z|x) - log p(z) = sum (z^2 - eps^2 - l) / 2, and its slope by z, z - eps / s.
+
+    The slope is that of the densities as they are: q's own parameters do not move.
+    """
+    log_variance, _ = soft_bound_vjp(raw[:, raw.shape[1] // 2 :].copy())
+    squares = np.vecdot(z, z) - np.vecdot(eps, eps)
+    return 0.5 * (squares - log_variance.sum(1)), z - eps * np.exp(-0.5 * log_variance)
 
 
 @register(_written, Deterministic, StandardNormal)
