@@ -7,6 +7,7 @@ import argparse
 from benchmarks import (
     adult,
     autoencoder,
+    columns,
     disentangle,
     gpu,
     import_time,
@@ -45,6 +46,7 @@ BENCHMARKS = {
     "pairs": pairs,
     "autoencoder": autoencoder,
     "adult": adult,
+    "columns": columns,
 }
 
 
