@@ -125,6 +125,7 @@ def generate(
             "likelihood": "auto",
             "latent_density": GaussianMixture(30),
             "beta": 0.4,
+            "early_stopping": False,
             "device": "cpu",
             "random_state": seed,
         }
