@@ -8,7 +8,6 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy import sparse
-from scipy.stats import ks_2samp
 from sklearn.base import clone
 from sklearn.compose import make_column_selector
 from sklearn.datasets import load_iris, load_wine
@@ -362,36 +361,6 @@ def test_unknown_levels():
     np.testing.assert_array_equal(model.transform(near), model.transform(last))
 
 
-@pytest.mark.parametrize("convert", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
-def test_numbers_cut_at_quantiles_have_the_shape_that_they_had(convert):
-    x = np.round(np.exp(draws().standard_normal(2000)) * 1000)
-    x[:300] = 0.0  # a value of many rows has a level of its own
-    table = convert({"x": x})
-    model = make(n_components=1, likelihood=Ordinal(max_levels=20)).fit(table)
-    levels = model._fitted.table.columns[0].levels
-    assert len(levels.totals) <= 20
-    assert levels.totals[0] == 300
-    assert levels.totals[1:].max() < 2 * levels.totals[1:].min()
-    drawn = np.asarray(model.sample(20_000, random_state=0)["x"])
-    assert set(drawn) <= set(x)
-    assert ks_2samp(drawn, x).statistic < 0.03
-    for place, median in enumerate(levels.give(np.arange(len(levels.totals)), None)):
-        pooled = np.isin(x, levels.values[levels.places == place])
-        assert (x[pooled] < median).mean() <= 0.5 <= (x[pooled] <= median).mean()
-
-
-def test_auto_cuts_lopsided_numbers_of_many_rows_at_quantiles():
-    rng = draws()
-    skewed = rng.standard_gamma(1.5, 1000) - 1.0  # below 0, so its logs are none
-    frame = pd.DataFrame({"skewed": skewed, "even": rng.standard_normal(1000)})
-    for rows, expected in ((frame, "ordinal"), (frame[:999], "gaussian")):
-        chosen = make(n_components=1).fit(rows).likelihood_
-        assert {name: kind for kind, _, names in chosen.columns for name in names} == {
-            "skewed": expected,
-            "even": "gaussian",
-        }
-
-
 # ------------------------------------------------------------------ going on
 
 
@@ -509,7 +478,6 @@ WRONG = {
     ),
     "no order": ([("a", Ordinal(), ["town"])], "needs an order, but column 'town'"),
     "domain": ([("a", Bernoulli(), ["weight"])], "likelihood='bernoulli' .* column 'weight'"),
-    "max_levels": ([("a", Ordinal(max_levels=1), ["weight"])], "max_levels == 1"),
     "min_frequency": ([("a", Categorical(min_frequency=0), ["sex"])], "min_frequency == 0"),
 }
 

@@ -32,11 +32,6 @@ _LARGE_MEAN = 100.0
 # Positive numbers of a larger skewness have their logs taken, if that makes it smaller.
 _SKEWED = 2.0
 
-# Numbers that are still this skewed are cut at quantiles where rows are many, because their tails
-# would take latents from the other columns and no Gaussian has their shape.
-_LOPSIDED = 1.0
-_MOST_QUANTILES = 50
-
 
 def choose(raw: Raw) -> Likelihood:
     """Choose a likelihood by a column's type and values.
@@ -73,8 +68,6 @@ def choose(raw: Raw) -> Likelihood:
         return NegativeBinomial()
     if values.min() > 0 and skew(values) > max(_SKEWED, abs(skew(np.log(values)))):
         return Gaussian(noise="feature")  # LogNormal
-    if len(values) >= _ROWS_PER_VALUE * _MOST_QUANTILES and abs(skew(values)) > _LOPSIDED:
-        return Ordinal(max_levels=_MOST_QUANTILES)
     return Gaussian(noise="feature")
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.utils import check_scalar
 from torch import Tensor
 
 from skvae._core.flat import Pullback, Shape
@@ -34,15 +32,8 @@ class Ordinal(Likelihood):
     from 0. Link: cumulative logit. One number moves a row along all levels, where ``Categorical``
     has one for each.
 
-    Numbers of any distribution have an order, too: with ``max_levels`` they are cut at quantiles,
-    which leaves nothing of their units and tails, and generated rows have values that were seen.
-
     Parameters
     ----------
-    max_levels : int, default=None
-        Largest number of levels. Of a column with more, neighbours are pooled in levels of about as
-        many rows each, and drawn by their frequency when rows are generated; where it is
-        reconstructed, it is by a level's median. By default there is no bound.
     shares : tuple of tuple of float, default=None
         Share of the rows at each level of each column, from which the thresholds start, for an X
         that holds places already. By default they are read from the table.
@@ -65,28 +56,18 @@ class Ordinal(Likelihood):
     has_domain = True
     is_written = True
 
-    def __init__(
-        self,
-        *,
-        max_levels: int | None = None,
-        shares: tuple[tuple[float, ...], ...] | None = None,
-    ) -> None:
-        self.max_levels = max_levels
+    def __init__(self, *, shares: tuple[tuple[float, ...], ...] | None = None) -> None:
         self.shares = shares
 
     @property
     def coding(self) -> Coding:  # type: ignore[override]
         """Levels become their places."""
-        if self.shares is not None:
-            return Coding()
-        if self.max_levels is not None:
-            check_scalar(self.max_levels, "max_levels", Integral, min_val=2)
-        return Coding("codes", max_categories=self.max_levels)
+        return Coding("codes" if self.shares is None else "number")
 
     def for_levels(self, counts: Sequence[np.ndarray]) -> Likelihood:
         """Give the likelihood of places."""
         shares = tuple(tuple((count / count.sum()).tolist()) for count in counts)
-        return type(self)(max_levels=self.max_levels, shares=shares)
+        return type(self)(shares=shares)
 
     def _n_levels(self, n_targets: int) -> np.ndarray:
         sizes = np.array([len(levels) for levels in self.shares or ()])

@@ -20,8 +20,7 @@ class Coding:
     kind : {"number", "indicators", "codes"}
         A number as it is; ones and zeros for each level; or the level's place in their order.
     min_frequency, max_categories : int or None
-        Rarer levels, and those beyond this number, are pooled: of indicators in one, of codes with
-        their neighbours.
+        Rarer levels, and those beyond this number, are pooled.
     """
 
     kind: str = "number"
@@ -40,15 +39,12 @@ class Levels:
     counts : ndarray of int of shape (n_levels,)
         Number of rows of each.
     places : ndarray of int of shape (n_levels,)
-        Place of each among the indicators or codes; rare levels share the last one.
-    are_ordered : bool
-        Whether pooled levels are neighbours: their median stands for them.
+        Place of each among the indicators or codes; pooled levels share the last one.
     """
 
     values: np.ndarray
     counts: np.ndarray
     places: np.ndarray
-    are_ordered: bool = False
 
     @property
     def totals(self) -> np.ndarray:
@@ -83,7 +79,7 @@ class Levels:
             middle = 0.5 * (self.values[1:] + self.values[:-1])
             return self.places[np.searchsorted(middle, raw.values)]
         order = dict(zip(self.values.tolist(), self.places.tolist(), strict=True))
-        unknown = int(self.places.max()) if self.is_pooled and not self.are_ordered else -1
+        unknown = int(self.places.max()) if self.is_pooled else -1
         found = np.array([order.get(value, unknown) for value in raw.values], dtype=np.intp)
         if found.min(initial=0) < 0:
             row = int((found < 0).argmax())
@@ -96,21 +92,20 @@ class Levels:
         return found
 
     @cached_property
-    def _rank(self) -> np.ndarray:
-        """Indices of the levels by place, those of one place by order or by frequency."""
-        within = np.arange(len(self.counts)) if self.are_ordered else -self.counts
-        return np.lexsort((within, self.places))
+    def _most_frequent(self) -> np.ndarray:
+        """Index of the most frequent level of each place."""
+        rank = np.lexsort((-self.counts, self.places))
+        return rank[np.searchsorted(self.places[rank], np.arange(len(self.totals)))]
 
     def give(self, place: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Give the level at each place: of those pooled a draw, the median or the most frequent."""
-        totals = self.totals.astype(np.intp)
+        """Give the level at each place: of those pooled the most frequent, or a draw."""
+        index = self._most_frequent[place]
         if rng is not None and self.is_pooled:
-            row = rng.integers(totals[place])
-        else:
-            row = totals[place] // 2 if self.are_ordered else 0
-        row = row + (np.cumsum(totals) - totals)[place]
-        up_to = np.cumsum(self.counts[self._rank])
-        return self.values[self._rank[np.searchsorted(up_to, row, side="right")]]
+            pooled = np.flatnonzero(self.places == self.places.max())
+            rare = np.flatnonzero(place == self.places.max())
+            share = self.counts[pooled] / self.counts[pooled].sum()
+            index[rare] = rng.choice(pooled, len(rare), p=share)
+        return self.values[index]
 
 
 def read_levels(raw: Raw, coding: Coding) -> Levels:
@@ -136,7 +131,7 @@ def read_levels(raw: Raw, coding: Coding) -> Levels:
             f"Make it an ordered category, by pandas.Categorical(..., ordered=True) or "
             f"polars.Enum, or choose Categorical()."
         )
-    return Levels(values=values, counts=counts, places=_bin(counts, coding), are_ordered=True)
+    return Levels(values=values, counts=counts, places=np.arange(len(values)))
 
 
 def _pool(counts: np.ndarray, coding: Coding) -> np.ndarray:
@@ -150,12 +145,3 @@ def _pool(counts: np.ndarray, coding: Coding) -> np.ndarray:
     places = np.cumsum(~is_rare) - 1
     places[is_rare] = (~is_rare).sum()
     return places
-
-
-def _bin(counts: np.ndarray, coding: Coding) -> np.ndarray:
-    """Place of each level: its own, or that of its quantile if there are too many."""
-    most = coding.max_categories
-    if most is None or len(counts) <= most:
-        return np.arange(len(counts))
-    middle = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
-    return np.unique((middle * most).astype(np.intp), return_inverse=True)[1]
