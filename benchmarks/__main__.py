@@ -7,6 +7,7 @@ import argparse
 from benchmarks import (
     adult,
     autoencoder,
+    columns,
     disentangle,
     gpu,
     import_time,
@@ -47,6 +48,7 @@ BENCHMARKS = {
     "osmfish": osmfish,
     "autoencoder": autoencoder,
     "adult": adult,
+    "columns": columns,
 }
 
 

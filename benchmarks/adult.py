@@ -93,7 +93,8 @@ def run(args: argparse.Namespace) -> Report:
         for name in names
         if "real" in names and name != "real"
     }
-    parts = ["adult", *["validation"] * args.validate]
+    only = [] if set(args.models) == set(MODELS) else args.models
+    parts = ["adult", *only, *["validation"] * args.validate]
     return Report(result_name(parts, changed), FORMATS, rows, summary)
 
 
@@ -124,6 +125,7 @@ def generate(
             "likelihood": "auto",
             "latent_density": GaussianMixture(30),
             "beta": 0.4,
+            "early_stopping": False,
             "device": "cpu",
             "random_state": seed,
         }

@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import time
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -45,28 +46,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Report:
     """Take turns, and compare medians."""
-    measured: dict[str, list[float]] = {name: [] for name in CASES}
+    measured = take_turns(step_time, CASES, args.repeats)
+    return Report("step", FORMATS, compare(measured, "model", "autoencoder / it"))
+
+
+def take_turns(
+    measure: Callable[..., float], cases: Mapping[str, Sequence[Any]], repeats: int
+) -> dict[str, list[float]]:
+    """Measure each case so many times, each time in a process of its own."""
+    measured: dict[str, list[float]] = {name: [] for name in cases}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
-        for _ in range(args.repeats):
-            for name, case in CASES.items():
-                measured[name].append(processes.submit(step_time, *case).result())
+        for _ in range(repeats):
+            for name, case in cases.items():
+                measured[name].append(processes.submit(measure, *case).result())
+    return measured
+
+
+def compare(measured: dict[str, list[float]], label: str, ratio: str) -> list[dict[str, Any]]:
+    """Give rows with medians, and the first one's over each."""
     medians = {name: float(np.median(values)) for name, values in measured.items()}
-    rows = [
+    first = next(iter(medians.values()))
+    return [
         {
-            "model": name,
+            label: name,
             "µs a step": medians[name],
             "least": min(values),
             "most": max(values),
-            "autoencoder / it": medians["VariationalAutoencoder"] / medians[name],
+            ratio: first / medians[name],
             "values": values,
         }
         for name, values in measured.items()
     ]
-    return Report("step", FORMATS, rows)
 
 
-def build(model: str, epochs: int) -> Any:
+def build(model: str, epochs: int, likelihood: str = "gaussian") -> Any:
     """Build an estimator that goes through exactly so many epochs of the same batches."""
     if model == "MLPRegressor":
         return MLPRegressor(
@@ -78,6 +92,7 @@ def build(model: str, epochs: int) -> Any:
         )
     return VariationalAutoencoder(
         N_LATENTS,
+        likelihood=likelihood,
         hidden_layer_sizes=(N_HIDDEN,),
         batch_size=BATCH,
         max_iter=epochs,
@@ -88,21 +103,31 @@ def build(model: str, epochs: int) -> Any:
 
 
 def step_time(model: str, dtype: str) -> float:
-    """Microseconds a step, from a long and a short fit."""
+    """Microseconds a step on a table of numbers."""
+    X = draw_table(N_FEATURES).astype(dtype)
+    y = () if model == "VariationalAutoencoder" else (X,)
+    return time_a_step(lambda epochs: build(model, epochs), X, *y)
+
+
+def draw_table(n_features: int) -> np.ndarray:
+    """Draw rows of a linear model with noise."""
     generator = np.random.default_rng(0)
     X = generator.standard_normal((N_ROWS, N_LATENTS)) @ generator.standard_normal(
-        (N_LATENTS, N_FEATURES)
+        (N_LATENTS, n_features)
     )
-    X = (X + generator.standard_normal(X.shape)).astype(dtype)
-    y = () if model == "VariationalAutoencoder" else (X,)
+    return X + generator.standard_normal(X.shape)
+
+
+def time_a_step(build: Callable[[int], Any], *data: Any) -> float:
+    """Microseconds a step, from a long and a short fit of what is built for so many epochs."""
     seconds = []
     with warnings.catch_warnings():
         # The number of epochs is fixed, and no fit is meant to converge.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        build(model, 1).fit(X, *y)
+        build(1).fit(*data)
         for epochs in (SHORT, LONG):
             began = time.perf_counter()
-            fitted = build(model, epochs).fit(X, *y)
+            fitted = build(epochs).fit(*data)
             seconds.append(time.perf_counter() - began)
             assert fitted.n_iter_ == epochs
     n_steps = (LONG - SHORT) * -(-N_ROWS // BATCH)
