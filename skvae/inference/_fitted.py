@@ -211,22 +211,29 @@ class Fitted(Trained):
                 f"posterior='diagonal_normal', or compare rows with inverse_transform's."
             )
         eps = normal_draws(n_draws, self.architecture.n_components, self.seed).unsqueeze(1)
-        shift = self.view.log_jacobian()
 
         def values(model: Model, batch: Batch) -> Tensor:
-            return read(model.log_weights(batch, eps.to(batch.inputs)) - shift)
+            return read(model.log_weights(batch, eps.to(batch.inputs)) - self._log_jacobian(batch))
 
         return self.read_batches(X, values, n_draws)
 
     def log_reconstruction(self, X: Any) -> np.ndarray:
         """Log p(x|z) at the posterior mean of each row."""
-        shift = self.view.log_jacobian()
 
         def log_p(model: Model, batch: Batch) -> Tensor:
             z = model.encode(batch.inputs).mean[None]
-            return model.log_likelihood(z, batch)[0] + model.constant(batch)
+            log_p = model.log_likelihood(z, batch)[0] + model.constant(batch)
+            return log_p - self._log_jacobian(batch)
 
-        return self.read_batches(X, log_p) - shift
+        return self.read_batches(X, log_p)
+
+    def _log_jacobian(self, batch: Batch) -> Any:
+        """What a log-density of targets is more than that of X, or of the table: one, or by row."""
+        shift = self.view.log_jacobian()
+        if self.table is None:
+            return shift
+        of_rows = self.table.log_jacobian(self.view.back(batch.target.numpy()))
+        return shift - torch.as_tensor(of_rows).to(batch.target)
 
     @torch.no_grad()
     def draws(self, X: Any, eps: Tensor) -> list[Draws]:
@@ -234,12 +241,12 @@ class Fitted(Trained):
 
         Log p(x|z) is in X's units.
         """
-        passes, start, shift = [], 0, self.view.log_jacobian()
+        passes, start = [], 0
         for model, block in self.blocks(X.astype(np.float64)):
             rows = slice(start, start + block.shape[0])
             batch = self.batch(model, block)
             draws = model.draws(batch, eps[:, rows])
-            log_p = draws.log_p + model.constant(batch) - shift
+            log_p = draws.log_p + model.constant(batch) - self._log_jacobian(batch)
             passes.append(Draws(draws.q, draws.prior, draws.z, log_p))
             start = rows.stop
         return passes

@@ -14,6 +14,7 @@ from skvae.likelihoods._joint import Joint
 from skvae.likelihoods._laplace import Laplace
 from skvae.likelihoods._log_normal import LogNormal
 from skvae.likelihoods._negative_binomial import NegativeBinomial
+from skvae.likelihoods._nonparanormal import Nonparanormal
 from skvae.likelihoods._ordinal import Ordinal
 from skvae.likelihoods._poisson import Poisson
 from skvae.likelihoods._student_t import StudentT
@@ -34,6 +35,7 @@ __all__ = [
     "Likelihood",
     "LogNormal",
     "NegativeBinomial",
+    "Nonparanormal",
     "Ordinal",
     "Poisson",
     "Response",

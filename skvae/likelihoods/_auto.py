@@ -10,6 +10,7 @@ from skvae.likelihoods._categorical import Categorical
 from skvae.likelihoods._gaussian import Gaussian
 from skvae.likelihoods._log_normal import LogNormal
 from skvae.likelihoods._negative_binomial import NegativeBinomial
+from skvae.likelihoods._nonparanormal import Nonparanormal
 from skvae.likelihoods._ordinal import Ordinal
 from skvae.tables import Raw
 
@@ -32,6 +33,10 @@ _LARGE_MEAN = 100.0
 
 # Positive numbers of a larger skewness have their logs taken, if that makes it smaller.
 _SKEWED = 2.0
+
+# Numbers that are still this skewed have their normal scores taken, where many rows show them.
+_LOPSIDED = 1.0
+_MANY_ROWS = 500
 
 
 def choose(raw: Raw) -> Likelihood:
@@ -70,6 +75,8 @@ def choose(raw: Raw) -> Likelihood:
         return NegativeBinomial()
     if values.min() > 0 and skew(values) > max(_SKEWED, abs(skew(np.log(values)))):
         return LogNormal()
+    if len(values) >= _MANY_ROWS and abs(skew(values)) > _LOPSIDED:
+        return Nonparanormal()
     return Gaussian(noise="feature")
 
 

@@ -17,8 +17,9 @@ class Coding:
 
     Attributes
     ----------
-    kind : {"number", "indicators", "codes"}
-        A number as it is; ones and zeros for each level; or the level's place in their order.
+    kind : {"number", "scores", "indicators", "codes"}
+        A number as it is, or its normal score; ones and zeros for each level; or the level's place
+        in their order.
     min_frequency, max_categories : int or None
         Rarer levels, and those beyond this number, are pooled.
     """

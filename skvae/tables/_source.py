@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -103,7 +102,7 @@ def read_source(X: Any) -> Source:
         read = [
             _number(name, X[:, j].astype(np.float64), X.dtype.name)
             if is_numeric
-            else _read_objects(name, X[:, j].tolist(), "object")
+            else _read_cells(name, X[:, j].tolist())
             for j, name in enumerate(names)
         ]
     return Source(library=library, names=names, columns=read, n_samples=X.shape[0])
@@ -112,6 +111,7 @@ def read_source(X: Any) -> Source:
 def _read_pandas(series: Any, name: str) -> Raw:
     dtype = series.dtype
     if hasattr(dtype, "categories"):
+        _refuse_missing(name, series.isna())
         values = series.astype(object).tolist()
         levels = np.asarray(dtype.categories.tolist())
         return _read_objects(name, values, "category", levels, bool(dtype.ordered))
@@ -122,6 +122,7 @@ def _read_pandas(series: Any, name: str) -> Raw:
         return _number(name, series.to_numpy(dtype=np.float64, na_value=np.nan), str(dtype))
     if dtype.kind not in "bOUT":
         _refuse_type(name, str(dtype))
+    _refuse_missing(name, series.isna())
     return _read_objects(name, series.astype(object).tolist(), str(dtype))
 
 
@@ -129,6 +130,7 @@ def _read_polars(series: Any, name: str) -> Raw:
     import polars  # a frame of its own is at hand
 
     dtype = str(series.dtype)
+    _refuse_missing(name, series.is_null().to_numpy())
     if series.dtype.is_numeric():
         return _number(name, series.cast(polars.Float64).to_numpy(), dtype)
     if dtype == "Date" or dtype.startswith("Datetime"):
@@ -151,13 +153,18 @@ def _refuse_type(name: str, dtype: str) -> NoReturn:
     )
 
 
+def _read_cells(name: str, values: list[Any]) -> Raw:
+    _refuse_missing(name, [_is_missing(value) for value in values])
+    return _read_objects(name, values, "object")
+
+
 def _is_missing(value: Any) -> bool:
     # None, NaN, NaT and pandas' NA, which alone answers neither yes nor no.
     return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 
-def _refuse_missing(name: str, is_missing: Iterable[Any]) -> None:
-    missing = np.flatnonzero(np.asarray(list(is_missing)))
+def _refuse_missing(name: str, is_missing: Any) -> None:
+    missing = np.flatnonzero(np.asarray(is_missing))
     if len(missing):
         raise ValueError(
             f"Column {name!r} has {len(missing)} missing cells, NaN or None, the first in row "
@@ -189,8 +196,7 @@ def _read_objects(
     is_ordered: bool = False,
 ) -> Raw:
     """Read levels, or the numbers that an array of objects holds."""
-    _refuse_missing(name, map(_is_missing, values))
-    types = {type(value) for value in values}
+    types = set(map(type, values))
     are_numbers = all(issubclass(kind, numbers.Real | np.bool_) for kind in types)
     are_flags = all(issubclass(kind, bool | np.bool_) for kind in types)
     if are_numbers and not are_flags and categories is None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skvae.tables._levels import Coding, Levels, read_levels
+from skvae.tables._scores import Scores, read_scores
 from skvae.tables._source import TICKS, Raw, Source
 from skvae.tables._write import write_columns, write_table
 
@@ -25,7 +26,7 @@ class Column:
         As in messages.
     kind : {"number", "level", "date"}
         Of the cells.
-    coding : {"number", "indicators", "codes"}
+    coding : {"number", "scores", "indicators", "codes"}
         What they become.
     dtype : str
         The library's name of the column's type.
@@ -34,7 +35,9 @@ class Column:
     is_ordered : bool
         Whether their order means something.
     levels : Levels or None
-        Those that had rows; None for a number as it is.
+        Those that had rows; None for a number.
+    scores : Scores or None
+        Normal scores of a number, if it becomes one.
     minimum, maximum, step : float
         Range of numbers, and what they are multiples of, or 0.
     """
@@ -46,6 +49,7 @@ class Column:
     categories: np.ndarray | None = None
     is_ordered: bool = False
     levels: Levels | None = None
+    scores: Scores | None = None
     minimum: float = 0.0
     maximum: float = 0.0
     step: float = 0.0
@@ -70,7 +74,7 @@ class Column:
                 f"{raw.dtype}. Give it in the type of fit, {self.dtype}."
             )
         if self.levels is None:
-            return raw.values[:, None]
+            return (raw.values if self.scores is None else self.scores.there(raw.values))[:, None]
         place = self.levels.find(raw)
         return place[:, None] if self.coding == "codes" else np.eye(self.width)[place]
 
@@ -78,6 +82,8 @@ class Column:
         """Give cells of numbers (n_samples, width); with a generator pooled levels are drawn."""
         if self.levels is None:
             values = numbers[:, 0].astype(np.float64)
+            if self.scores is not None:
+                values = self.scores.back(values)
             if self.step:
                 values = np.round(values / self.step) * self.step
             return values.clip(self.minimum, self.maximum)
@@ -103,7 +109,7 @@ def read_column(raw: Raw, coding: Coding) -> Column:
         "categories": raw.categories,
         "is_ordered": raw.is_ordered,
     }
-    if coding.kind != "number":
+    if coding.kind in ("indicators", "codes"):
         return Column(**about, levels=read_levels(raw, coding))
     if raw.kind == "level":
         raise ValueError(
@@ -112,7 +118,7 @@ def read_column(raw: Raw, coding: Coding) -> Column:
             f"column, or encode it with OneHotEncoder."
         )
     about |= _range_of(raw)
-    return Column(**about)
+    return Column(**about, scores=read_scores(raw.values) if coding.kind == "scores" else None)
 
 
 def _range_of(raw: Raw) -> dict[str, float]:
@@ -173,9 +179,20 @@ class Table:
         low, high = np.full(self.width, -np.inf), np.full(self.width, np.inf)
         for place, column in zip(self._places, self.columns, strict=True):
             if column.levels is None:
-                low[place] = column.minimum - 0.5 * column.step
-                high[place] = column.maximum + 0.5 * column.step
+                ends = np.array([column.minimum, column.maximum])
+                ends += 0.5 * column.step * np.array([-1.0, 1.0])
+                low[place], high[place] = (
+                    ends if column.scores is None else column.scores.there(ends)
+                )
         return low, high
+
+    def log_jacobian(self, numbers: np.ndarray) -> np.ndarray | float:
+        """What a log-density of rows of numbers is less than that of the table's, (n_samples,)."""
+        total: np.ndarray | float = 0.0
+        for place, column in zip(self._places, self.columns, strict=True):
+            if column.scores is not None:
+                total = total + column.scores.log_slope(numbers[:, place.start])
+        return total
 
     def encode(self, source: Source) -> np.ndarray:
         """Numbers of a table, float32 if all of its columns are, else float64."""
