@@ -55,8 +55,8 @@ def trusted_types() -> list[str]:
     trusted=skvae.trusted_types())``, which raises where the file names anything else.
     """
     own = {cls for base in _BASES for cls in _below(base) if _is_own(cls)}
-    # What only others derive from is in no file.
-    bases = {base for cls in own for base in cls.__mro__[1:]}
+    # Bases of estimators are in no file; a component may be another's base.
+    bases = {base for cls in own if issubclass(cls, Estimator) for base in cls.__mro__[1:]}
     chosen = {cls for cls in own - bases if not inspect.isabstract(cls)}
     return sorted(f"{cls.__module__}.{cls.__name__}" for cls in chosen | _facts(chosen))
 

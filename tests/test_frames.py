@@ -8,10 +8,11 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy import sparse
+from scipy.stats import ks_2samp
 from sklearn.base import clone
 from sklearn.compose import make_column_selector
 from sklearn.datasets import load_iris, load_wine
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -164,6 +165,15 @@ def test_set_output_gives_frames(library, table):
         assert list(rows.columns) == names
 
 
+def test_other_library_has_the_same_kinds_of_columns():
+    frame = FRAME[["visits", "sex", "when"]]
+    rows = make().fit(frame).set_output(transform="polars").sample(5)
+    assert rows.schema == {"visits": pl.Int64, "sex": pl.String, "when": pl.Datetime("us")}
+    table = pl.DataFrame({name: list(frame[name]) for name in frame})
+    rows = make().fit(table).set_output(transform="pandas").sample(5)
+    assert [column.kind for column in rows.dtypes] == ["i", "O", "M"]
+
+
 def test_works_in_a_pipeline_and_a_search():
     frame = FRAME[["sex", "weight", "grade", "visits"]]
     likelihood = [("heavy", Gaussian(noise="feature"), ["weight"])]
@@ -173,8 +183,8 @@ def test_works_in_a_pipeline_and_a_search():
             "variationalautoencoder__n_components": [1, 2],
             "variationalautoencoder__likelihood__heavy": [StudentT(), Gaussian()],
         },
-        cv=2,
-    ).fit(frame)
+        cv=KFold(2, shuffle=True, random_state=0),
+    ).fit(frame.sort_values("sex"))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert type(search.best_estimator_[-1].sample(3)) is pd.DataFrame
 
@@ -200,6 +210,7 @@ AUTO = {
     "large whole numbers": (1000 + 3 * integers(range(80)), Gaussian(noise="feature")),
     "skewed": (FRAME["price"], LogNormal()),
     "skewed with a zero": (FRAME["price"] - FRAME["price"].min(), Gaussian(noise="feature")),
+    "a few ordinals": (np.where(np.arange(N) < 3, np.arange(N), 3.5), Ordinal()),
     "numbers": (FRAME["weight"], Gaussian(noise="feature")),
 }
 
@@ -229,6 +240,19 @@ def test_entries_go_before_auto():
     }
     again = make(likelihood=chosen).fit(frame)
     assert again.score(frame) == make(likelihood=likelihood).fit(frame).score(frame)
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c"], [2, 0, 1], None], ids=["str", "int", "array"])
+def test_likelihood_that_was_used_can_be_given_again(names):
+    rng = draws()
+    X = np.column_stack([rng.standard_normal((N, 2)), np.resize([3.0, 3.0, 5.0], N)])
+    X = X if names is None else pd.DataFrame(X, columns=names)
+    one = make(likelihood=[("categorical", StudentT(), [0]), ("b", StudentT(), [1])]).fit(X)
+    entries = one.likelihood_.columns
+    assert [name for name, *_ in entries] == ["categorical", "b", "categorical_auto"]
+    two = make(likelihood=one.likelihood_).fit(X)
+    assert two.score(X) == one.score(X)
+    assert repr(two.likelihood_) == repr(one.likelihood_)
 
 
 @pytest.mark.parametrize("wrap", [list, Columns], ids=["list", "Columns"])
@@ -343,6 +367,45 @@ def test_units_of_a_column_do_not_matter():
     assert one.score(FRAME) - two.score(other) == pytest.approx(np.log(1000 / 7), abs=1e-3)
 
 
+# ------------------------------------------------------------------ normal scores
+
+
+def skewed(n=4000):
+    rng = draws()
+    z = rng.standard_normal((n, 1)) + 0.5 * rng.standard_normal((n, 3))
+    return pd.DataFrame(np.where(z > 0, np.expm1(z), z / 5), columns=list("abc"))
+
+
+def test_density_of_normal_scores_is_one_of_x():
+    frame = skewed()[["a"]]
+    model = make(n_components=1, likelihood="nonparanormal").fit(frame)
+    x = np.linspace(-3, 60, 20_001)
+    density = np.exp(model.score_samples(pd.DataFrame({"a": x})))
+    assert np.trapezoid(density, x) == pytest.approx(1.0, abs=0.01)
+    gaussian = make(n_components=1, likelihood="gaussian").fit(frame)
+    assert model.score(frame) > gaussian.score(frame) + 0.3
+
+
+def test_rows_of_normal_scores_have_the_columns_own_distribution():
+    frame = skewed()
+    model = make(n_components=1).fit(frame)
+    assert repr(model.likelihood_.columns[0][1]) == "Nonparanormal()"
+    rows = model.sample(4000, random_state=0)
+    for name in frame:
+        assert ks_2samp(rows[name], frame[name]).statistic < 0.05
+    assert rows["a"].corr(rows["b"], "spearman") == pytest.approx(
+        frame["a"].corr(frame["b"], "spearman"), abs=0.05
+    )
+
+
+def test_values_beyond_those_of_fit_have_scores():
+    frame = skewed()
+    model = make(n_components=1).fit(frame)
+    far = frame[:2] * 100
+    assert np.isfinite(model.score_samples(far)).all()
+    assert (model.score_samples(far) < model.score_samples(frame[:2])).all()
+
+
 # ------------------------------------------------------------------ rare and unknown levels
 
 
@@ -398,6 +461,18 @@ def test_warm_start_goes_on_with_the_same_columns_only():
     with pytest.raises(ValueError, match="cannot go on with another 'likelihood'"):
         model.set_params(likelihood=[("heavy", StudentT(), ["weight"])]).fit(frame)
     assert model.sample(1).shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", ["sex", "grade", "visits", "price"])
+def test_weights_of_a_table_are_numbers_of_rows(name):
+    frame, weight = FRAME[[name, "weight"]], np.resize([1, 2, 3], N)
+    likelihood = [("pooled", Categorical(min_frequency=100), ["sex"])] if name == "sex" else "auto"
+    weighted = make(likelihood=likelihood).fit(frame, sample_weight=weight)
+    repeated = make(likelihood=likelihood).fit(frame.loc[np.repeat(np.arange(N), weight)])
+    assert weighted.score(frame) == pytest.approx(repeated.score(frame), rel=1e-5)
+    np.testing.assert_allclose(
+        weighted.transform(frame), repeated.transform(frame), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_rows_without_weight_do_not_count():
@@ -463,6 +538,9 @@ REFUSED = {
     "lists": (FRAME.assign(one=[[1]] * N), "'one' holds values of type list"),
     "two types": (FRAME.assign(one=[1, "a"] * (N // 2)), "'one' holds values of type int, str"),
     "time spans": (FRAME.assign(one=pd.to_timedelta(1, unit="h")), "'one' is of type timedelta64"),
+    "decimals": (pl.DataFrame({"a": [1.0, 2.5] * 9}).cast(pl.Decimal(9, 1)), "is of type Decimal"),
+    "large integers": (FRAME.assign(one=2**60 + FRAME["visits"]), "'one' holds integers beyond"),
+    "lazy": (in_polars(FRAME).lazy(), r"Give X.collect\(\)"),
     "no rows": (FRAME[:0], "0 sample"),
     "one row": (FRAME[:1], "1 sample.*minimum of 2"),
     "no columns": (FRAME[[]], "0 feature"),

@@ -29,6 +29,7 @@ from skvae.likelihoods import (
     Likelihood,
     LogNormal,
     NegativeBinomial,
+    Nonparanormal,
     Ordinal,
     Poisson,
     Response,
@@ -190,6 +191,7 @@ CASES = {
         ),
     ],
     Gamma: [(Gamma(), POSITIVE, (-1, 0))],
+    Nonparanormal: [(Nonparanormal(), IRIS, ())],
     Categorical: [
         (Categorical(n_levels=LEVELS), indicators(levels(tilt)), (-1, 0.5, 2)) for tilt in (0, 1.5)
     ],

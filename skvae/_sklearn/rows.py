@@ -63,10 +63,21 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
         ) from error
 
 
+def _numeric(array: np.ndarray) -> np.ndarray:
+    """Give an array of objects as numbers, if it holds nothing else."""
+    if array.dtype != object or any(isinstance(cell, str | bool) for cell in array.flat):
+        return array
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        return array
+
+
 def _column_of_strings(X: Any) -> Any:
     """Name of the first column of a frame with strings in it, or None."""
-    for name in getattr(X, "columns", ()):
-        if any(isinstance(cell, str) for cell in list(X[name])):
+    for j, name in enumerate(getattr(X, "columns", ())):
+        column = X.iloc[:, j] if hasattr(X, "iloc") else X[name]
+        if any(isinstance(cell, str) for cell in list(column)):
             return name
     return None
 
@@ -95,9 +106,12 @@ def check_table(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int 
             "A likelihood by columns takes a dense table. Got a sparse matrix. Give X.toarray(), "
             "or one likelihood for all columns, such as 'poisson'."
         )
+    if type(X).__name__ == "LazyFrame":
+        raise ValueError("X is a lazy frame, whose rows are not there yet. Give X.collect().")
     if not hasattr(X, "columns"):
         X = as_numpy(X)
-        array = np.asarray(X)
+        array = np.array(X, dtype=object) if isinstance(X, list | tuple) else np.asarray(X)
+        array = _numeric(array)
         if array.ndim != 2 or array.dtype.kind in "iufc":
             checked = check_rows(estimator, X, reset=reset, ensure_min_samples=ensure_min_samples)
             return checked.astype(array.dtype) if array.dtype.kind in "iu" else checked

@@ -245,6 +245,8 @@ class ComponentsDisplay:
 def _pca_ratio(fitted: Fitted, X: Any, n_components: int) -> np.ndarray:
     """Shares of variance of PCA's components, of some more than the latents."""
     rows = X if fitted.before is None else fitted.before.transform(X)
+    if fitted.table is not None:  # in the units in which latents are weighed
+        rows = fitted.rows(X) * fitted.last._fitted.view.unit
     rows = rows if hasattr(rows, "shape") else np.asarray(rows)
     if rows.shape[0] < 2:
         raise ValueError(

@@ -51,15 +51,19 @@ class Autoencoder(BaseAutoencoder):
         during training.
     decoder : callable, default=None
         The same for the decoder: it maps (rows, n_components) to (rows, n_features).
-    likelihood : str, Likelihood, Columns or list of tuples, default="gaussian"
+    likelihood : {"gaussian", "nonparanormal", "student_t", "laplace", "log_normal", "bernoulli", \
+            "continuous_bernoulli", "beta", "poisson", "negative_binomial", \
+            "zero_inflated_negative_binomial", "categorical", "ordinal"}, "auto", Likelihood, \
+            Columns or list of tuples, default="gaussian"
         p(x|z), from ``skvae.likelihoods``. "gaussian" learns one noise variance, as probabilistic
         PCA does; ``Gaussian(noise="feature")`` learns one per feature, and ``noise="row"`` predicts
-        one per cell. "student_t" and "laplace" take real numbers with outliers, "log_normal"
-        numbers above 0, "bernoulli" and "continuous_bernoulli" those in [0, 1], "beta" those
-        between, "poisson", "negative_binomial" and "zero_inflated_negative_binomial" counts,
-        "categorical" and "ordinal" levels such as strings. "auto" chooses one for each column of a
-        table, and a list of tuples (name, likelihood, columns), or ``Columns`` of it, says so for
-        some (``docs/tables.md``).
+        one per cell. "nonparanormal" takes real numbers of any distribution, "student_t" and
+        "laplace" those with outliers, "log_normal" those above 0. "bernoulli" and
+        "continuous_bernoulli" take X in [0, 1], "beta" strictly between. "poisson",
+        "negative_binomial" and "zero_inflated_negative_binomial" take counts, "categorical" and
+        "ordinal" levels such as strings. "auto" chooses one for each column of a table; a list of
+        tuples (name, likelihood, columns), or ``Columns`` of it, says so for some
+        (``docs/tables.md``).
     corruption : {"gaussian_noise", "masking"} or Corruption, default=None
         What is done to the encoder's input in training, from ``skvae.corruptions``, with the row
         itself as the target: the denoising autoencoder [2]_. Held-out rows are not corrupted.

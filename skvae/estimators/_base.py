@@ -24,7 +24,14 @@ from skvae._sklearn.compat import (
 )
 from skvae._sklearn.estimator import Estimator
 from skvae.corruptions import Corruption
-from skvae.estimators._components import COMPONENTS, CORRUPTIONS, STARTS, allowed, resolve
+from skvae.estimators._components import (
+    COMPONENTS,
+    CORRUPTIONS,
+    LIKELIHOODS,
+    STARTS,
+    allowed,
+    resolve,
+)
 from skvae.estimators._parameters import LikelihoodOfColumns
 from skvae.estimators._publish import as_of, publish, read_fit
 from skvae.estimators._read import Read, read_rows
@@ -41,7 +48,7 @@ from skvae.fitting import (
     plan_work,
 )
 from skvae.inference import Fitted, check_domain, collapse_message, fit_density
-from skvae.likelihoods import Columns
+from skvae.likelihoods import Columns, Likelihood
 from skvae.model import Architecture, Parts
 from skvae.nn import ACTIVATIONS, ModuleFactory
 from skvae.schedules import Constant, Schedule
@@ -76,7 +83,11 @@ class BaseAutoencoder(LikelihoodOfColumns, Transformer, Estimator, ABC):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "encoder": [callable, None],
         "decoder": [callable, None],
-        "likelihood": [*allowed(*COMPONENTS["likelihood"]), Columns, list],
+        "likelihood": [
+            *allowed(LIKELIHOODS | {"auto": Columns}, Likelihood),
+            Columns,
+            list,
+        ],
         "regularizer": [*allowed(*COMPONENTS["regularizer"]), None],
         "init": [StrOptions(set(STARTS) - {"rbm"}), Start],
         "whiten": ["boolean"],

@@ -13,7 +13,6 @@ from skvae.likelihoods import (
     Bernoulli,
     Beta,
     Categorical,
-    Columns,
     ContinuousBernoulli,
     Gaussian,
     Laplace,
@@ -45,7 +44,6 @@ from skvae.starts import Auto, BoltzmannMachines, PrincipalComponents, Random
 Aliases = dict[str, Callable[[], Any]]
 LIKELIHOODS: Aliases = {
     "gaussian": Gaussian,
-    "auto": Columns,
     "bernoulli": Bernoulli,
     "categorical": Categorical,
     "nonparanormal": Nonparanormal,

@@ -43,9 +43,11 @@ class Read:
 
 def by_columns(value: Any) -> Columns | None:
     """Give what asks for a likelihood by columns; None if one takes X as it is."""
-    likelihood = value if isinstance(value, list) else resolve(value, LIKELIHOODS)
-    if isinstance(likelihood, list):
-        return Columns(likelihood)
+    if isinstance(value, str) and value == "auto":
+        return Columns()
+    if isinstance(value, list):
+        return Columns(value)
+    likelihood = resolve(value, LIKELIHOODS)
     if isinstance(likelihood, Columns):
         return likelihood
     if likelihood.coding.kind == "number":
@@ -73,15 +75,15 @@ def read_rows(estimator: Any, X: Any, sample_weight: Any, past: Fitted | None) -
         What the fit takes.
     """
     columns, n_least = by_columns(estimator.likelihood), 2 if past is None else 1
-    asked = None if columns is None else columns.asked
-    if past is not None and asked != (None if past.table is None else past.table.asked):
-        then = past.architecture.likelihood.chosen
-        raise ValueError(cannot_go_on("likelihood", then, estimator.likelihood))
     options: dict[str, Any] = {"reset": past is None, "ensure_min_samples": n_least}
     if columns is None:
         X = check_rows(estimator, X, **options)
     else:
         X = check_table(estimator, X, **options)
+    asked = None if columns is None else columns.asked(partial(_select, X))
+    if past is not None and asked != (None if past.table is None else past.table.asked):
+        then = past.architecture.likelihood.chosen
+        raise ValueError(cannot_go_on("likelihood", then, estimator.likelihood))
     weight: np.ndarray | None = None
     kept: Any = slice(None)
     if sample_weight is not None:
@@ -93,7 +95,7 @@ def read_rows(estimator: Any, X: Any, sample_weight: Any, past: Fitted | None) -
     source = read_source(X)
     source = source if isinstance(kept, slice) else source.take(kept)
     if past is None or past.table is None:
-        likelihood, table = columns.resolve(partial(_select, X), source, _named)
+        likelihood, table = columns.resolve(partial(_select, X), source, _named, weight)
     else:
         likelihood, table = past.architecture.likelihood, past.table
     return Read(X=table.encode(source), weight=weight, likelihood=likelihood, table=table)
@@ -108,8 +110,8 @@ def _select(X: Any, selector: Any) -> list[int]:
 
 def _named(value: Any) -> Likelihood:
     """Give the likelihood of an entry, by its alias or as a clone."""
-    aliases = sorted(set(LIKELIHOODS) - {"auto"})
-    if isinstance(value, Likelihood) or value in aliases:
+    aliases = sorted(LIKELIHOODS)
+    if isinstance(value, Likelihood) or (isinstance(value, str) and value in aliases):
         return resolve(value, LIKELIHOODS)
     raise ValueError(
         f"A likelihood of columns is an object of skvae.likelihoods or one of {aliases}. Got "

@@ -51,10 +51,11 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     def _decoded(self, latents: np.ndarray, rng: np.random.Generator | None = None) -> Any:
         """Rows of latents as users get them: a table as that of fit, or as ``set_output`` asks."""
-        numbers, table = self._fitted.decode(latents, rng), self._fitted.table
-        library = output_library(self)
+        table, library = self._fitted.table, output_library(self)
         if table is not None:
-            return table.decode(numbers, rng, library)
+            # Of dates and large numbers float32 has not all digits.
+            return table.decode(self._fitted.decode(latents.astype(np.float64), rng), rng, library)
+        numbers = self._fitted.decode(latents, rng)
         if library is None:
             return numbers
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(numbers.shape[1])])

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from sklearn.base import clone
 
 from skvae._sklearn.compat import BaseComposition
@@ -17,6 +18,9 @@ from skvae.tables import Column, Source, Table, read_column
 
 # Name, likelihood and columns.
 Entry = tuple[str, Any, Any]
+
+# Gives positions of columns for what an entry names them by.
+Select = Callable[[Any], list[int]]
 
 
 class Columns(BaseComposition):
@@ -73,12 +77,11 @@ class Columns(BaseComposition):
             isinstance(entry, list | tuple) and len(entry) == 3 for entry in entries
         )
 
-    @property
-    def asked(self) -> str:
-        """All that it says: scikit-learn's representation is cut where it is long."""
+    def asked(self, select: Select) -> str:
+        """Say all of it: scikit-learn's representation is cut where it is long."""
         if not self._is_well_formed:
             return repr(self.columns)
-        return repr([(name, repr(own), _described(columns)) for name, own, columns in self.columns])
+        return repr([(name, repr(own), select(columns)) for name, own, columns in self.columns])
 
     def check(self, named: Callable[[Any], Any]) -> list[Entry]:
         """Give the entries with likelihoods of their own.
@@ -117,7 +120,11 @@ class Columns(BaseComposition):
         return [(name, named(likelihood), columns) for name, likelihood, columns in self.columns]
 
     def resolve(
-        self, select: Callable[[Any], list[int]], source: Source, named: Callable[[Any], Any]
+        self,
+        select: Select,
+        source: Source,
+        named: Callable[[Any], Any],
+        weight: np.ndarray | None = None,
     ) -> tuple[Likelihood, Table]:
         """Choose the likelihood of each column, and what numbers it becomes.
 
@@ -129,6 +136,8 @@ class Columns(BaseComposition):
             The columns, of the rows that count.
         named : callable
             As in ``check``.
+        weight : ndarray of shape (n_samples,), optional
+            Row weights, by which rows of a level are counted.
 
         Returns
         -------
@@ -138,38 +147,40 @@ class Columns(BaseComposition):
             From columns to numbers.
         """
         owner = self._owners(select, self.check(named), source)
-        columns = [read_column(raw, owner[j][1].coding) for j, raw in enumerate(source.columns)]
+        columns = [
+            read_column(raw, owner[j][1].coding, weight) for j, raw in enumerate(source.columns)
+        ]
         blocks: dict[Any, list[int]] = {}
         for j, (entry, likelihood) in enumerate(owner):
             # Columns that share a parameter are one entry's; all others of a kind are one block.
-            is_shared = _shares(likelihood)
-            blocks.setdefault((entry if is_shared else "", repr(likelihood)), []).append(j)
-        starts, first, parts, chosen = [0] * len(columns), 0, [], []
-        for (_, _), members in blocks.items():
+            key = (entry if _shares(likelihood) else "", repr(likelihood))
+            blocks.setdefault(key, []).append(j)
+        starts, first, parts = [0] * len(columns), 0, []
+        for members in blocks.values():
             for j in members:
                 starts[j] = first
                 first += columns[j].width
             own = [columns[j] for j in members]
-            entry, likelihood = owner[members[0]]
-            parts.append((_for_columns(likelihood, own), sum(column.width for column in own)))
-            chosen.append((entry, clone(likelihood), [source.names[j] for j in members]))
+            n_numbers = sum(column.width for column in own)
+            parts.append((_for_columns(owner[members[0]][1], own), n_numbers))
         table = Table(
             library=source.library,
             names=source.names,
             columns=columns,
             starts=starts,
-            asked=self.asked,
+            asked=self.asked(select),
         )
         if len(parts) == 1 and _shares(owner[0][1]):  # it is PCA's table
             return parts[0][0], table
-        return Joint(parts, Columns(_uniquely_named(chosen))), table
+        return Joint(parts, _chosen(owner, source)), table
 
     @staticmethod
     def _owners(
-        select: Callable[[Any], list[int]], entries: list[Entry], source: Source
+        select: Select, entries: list[Entry], source: Source
     ) -> list[tuple[str, Likelihood]]:
         """Name and likelihood of each column."""
         owner: dict[int, tuple[str, Likelihood]] = {}
+        taken = {name for name, *_ in entries}
         for name, likelihood, selector in entries:
             for j in select(selector):
                 if j in owner:
@@ -181,15 +192,11 @@ class Columns(BaseComposition):
         for j, raw in enumerate(source.columns):
             if j not in owner:
                 likelihood = choose(raw)
-                owner[j] = _snake(type(likelihood).__name__), likelihood
+                name = _snake(type(likelihood).__name__)
+                while name in taken:
+                    name += "_auto"
+                owner[j] = name, likelihood
         return [owner[j] for j in range(len(source.columns))]
-
-
-def _described(selector: Any) -> Any:
-    """What says whether two selectors of columns are the same."""
-    if callable(selector):
-        return type(selector).__name__, sorted(getattr(selector, "__dict__", {}).items())
-    return selector.tolist() if hasattr(selector, "tolist") else selector
 
 
 def _shares(likelihood: Likelihood) -> bool:
@@ -207,13 +214,21 @@ def _for_columns(likelihood: Likelihood, columns: list[Column]) -> Likelihood:
     return likelihood.for_levels([own.totals for own in levels])
 
 
-def _uniquely_named(entries: list[Entry]) -> list[Entry]:
-    seen: Counter[str] = Counter()
-    named = []
-    for name, likelihood, columns in entries:
-        seen[name] += 1
-        named.append((name if seen[name] == 1 else f"{name}_{seen[name]}", likelihood, columns))
-    return named
+def _chosen(owner: list[tuple[str, Likelihood]], source: Source) -> Columns:
+    """The likelihood of each column as it can be given again: by name, or else by position."""
+    is_named = source.library in ("pandas", "polars") and all(
+        isinstance(name, str) for name in source.names
+    )
+    entries: dict[tuple[str, str], tuple[Likelihood, list[Any]]] = {}
+    for j, (name, likelihood) in enumerate(owner):
+        _, columns = entries.setdefault((name, repr(likelihood)), (clone(likelihood), []))
+        columns.append(source.names[j] if is_named else j)
+    named: dict[str, tuple[str, Likelihood, list[Any]]] = {}
+    for (name, _), (likelihood, columns) in entries.items():
+        while name in named:
+            name += "_other"
+        named[name] = name, likelihood, columns
+    return Columns(list(named.values()))
 
 
 def _snake(name: str) -> str:

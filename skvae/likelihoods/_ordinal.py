@@ -126,7 +126,7 @@ class Ordinal(Likelihood):
         """Thresholds of the intercept-only model, those beyond a column's levels at the end."""
         assert self.shares is not None
         most = max(map(len, self.shares))
-        thresholds = np.full((len(self.shares), max(most - 1, 0)), _END)
+        thresholds = np.full((len(self.shares), max(most - 1, 1)), _END)
         for row, levels in zip(thresholds, self.shares, strict=True):
             share = np.maximum(levels, _LEAST_SHARE)
             below = np.cumsum(share / share.sum())[:-1]
@@ -150,7 +150,7 @@ class Ordinal(Likelihood):
     def _is_within(self, n_targets: int) -> np.ndarray:
         """Which thresholds part two levels of their column, (n_targets, most levels - 1)."""
         sizes = self._n_levels(n_targets)[:, None]
-        return np.arange(max(int(sizes.max()) - 1, 0)) < sizes - 1
+        return np.arange(max(int(sizes.max()) - 1, 1)) < sizes - 1
 
     def _ordered(self, parameter: Tensor) -> tuple[Tensor, Tensor]:
         """Thresholds in ascending order, and the distances to the ones before them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,8 +36,8 @@ class Levels:
     ----------
     values : ndarray of shape (n_levels,)
         In their order.
-    counts : ndarray of int of shape (n_levels,)
-        Number of rows of each.
+    counts : ndarray of shape (n_levels,)
+        Number of rows of each, or their weight.
     places : ndarray of int of shape (n_levels,)
         Place of each among the indicators or codes; pooled levels share the last one.
     """
@@ -88,7 +87,8 @@ class Levels:
             raise ValueError(
                 f"Column {raw.name!r} holds {raw.values[row]!r} in row {row}, which was not there "
                 f"at fit. Known are {known}{', ...' if len(self.values) > 10 else ''}. Drop the "
-                f"row, or fit with rows that have it."
+                f"row, fit with rows that have it, in a search by KFold(shuffle=True), or pool "
+                f"rare levels by Categorical(min_frequency=...), which takes new ones, too."
             )
         return found
 
@@ -109,8 +109,8 @@ class Levels:
         return self.values[index]
 
 
-def read_levels(raw: Raw, coding: Coding) -> Levels:
-    """Read the levels of a column.
+def read_levels(raw: Raw, coding: Coding, weight: np.ndarray | None = None) -> Levels:
+    """Read the levels of a column, with the weights of their rows.
 
     Raises
     ------
@@ -118,12 +118,14 @@ def read_levels(raw: Raw, coding: Coding) -> Levels:
         If codes need an order that there is not.
     """
     if raw.kind != "level":
-        values, counts = np.unique(raw.values, return_counts=True)
+        values, index = np.unique(raw.values, return_inverse=True)
     else:
-        found = collections.Counter(raw.values.tolist())
+        cells = raw.values.tolist()
+        found = set(cells)
         declared = sorted(found) if raw.categories is None else raw.categories.tolist()
-        levels = [level for level in declared if level in found]
-        values, counts = np.asarray(levels), np.array([found[level] for level in levels])
+        order = {level: i for i, level in enumerate(level for level in declared if level in found)}
+        values, index = np.asarray(list(order)), np.array([order[cell] for cell in cells])
+    counts = np.bincount(index, weight)
     if coding.kind == "indicators":
         return Levels(values=values, counts=counts, places=_pool(counts, coding))
     if raw.kind == "level" and not raw.is_ordered and len(values) > 2:

@@ -12,6 +12,9 @@ from scipy import sparse
 #: Microseconds of a day.
 TICKS = 86_400 * 10**6
 
+# Largest integer up to which float64 holds all.
+_MOST_EXACT = 2.0**53
+
 
 @dataclass(frozen=True, kw_only=True)
 class Raw:
@@ -63,9 +66,9 @@ class Source:
     n_samples: int
 
     def take(self, rows: np.ndarray) -> Source:
-        """Give some of the rows."""
+        """Give the rows of a mask."""
         columns = [replace(column, values=column.values[rows]) for column in self.columns]
-        return replace(self, columns=columns, n_samples=int(np.arange(self.n_samples)[rows].size))
+        return replace(self, columns=columns, n_samples=int(np.count_nonzero(rows)))
 
 
 def library_of(X: Any) -> str | None:
@@ -109,11 +112,11 @@ def read_source(X: Any) -> Source:
 
 
 def _read_pandas(series: Any, name: str) -> Raw:
-    dtype = series.dtype
+    dtype = getattr(series.dtype, "subtype", series.dtype)  # of a sparse column
     if hasattr(dtype, "categories"):
         _refuse_missing(name, series.isna())
         values = series.astype(object).tolist()
-        levels = np.asarray(dtype.categories.tolist())
+        levels = np.array(dtype.categories.tolist(), dtype=object)
         return _read_objects(name, values, "category", levels, bool(dtype.ordered))
     if dtype.kind == "M":
         utc = series if getattr(dtype, "tz", None) is None else series.dt.tz_convert(None)
@@ -131,7 +134,7 @@ def _read_polars(series: Any, name: str) -> Raw:
 
     dtype = str(series.dtype)
     _refuse_missing(name, series.is_null().to_numpy())
-    if series.dtype.is_numeric():
+    if series.dtype.is_numeric() and not dtype.startswith("Decimal"):
         return _number(name, series.cast(polars.Float64).to_numpy(), dtype)
     if dtype == "Date" or dtype.startswith("Datetime"):
         ticks = series.cast(polars.Datetime("us")).to_numpy()
@@ -141,7 +144,7 @@ def _read_polars(series: Any, name: str) -> Raw:
         return _read_objects(name, series.cast(polars.String).to_list(), "Enum", levels, True)
     if dtype.startswith("Categorical"):
         return _read_objects(name, series.cast(polars.String).to_list(), "Categorical")
-    if dtype not in ("String", "Utf8", "Boolean", "Object"):
+    if dtype not in ("String", "Utf8", "Boolean"):
         _refuse_type(name, dtype)
     return _read_objects(name, series.to_list(), dtype)
 
@@ -178,6 +181,11 @@ def _number(name: str, values: np.ndarray, dtype: str) -> Raw:
     if len(infinite):
         raise ValueError(
             f"Column {name!r} holds infinity, first in row {infinite[0]}. Replace it by a number."
+        )
+    if "int" in dtype.lower() and np.abs(values).max(initial=0.0) > _MOST_EXACT:
+        raise ValueError(
+            f"Column {name!r} holds integers beyond 2^53, which float64 does not tell apart. "
+            f"Subtract a constant, or make them categories with astype(str)."
         )
     return Raw(name=name, kind="number", values=values, dtype=dtype)
 

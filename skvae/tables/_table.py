@@ -10,7 +10,7 @@ import numpy as np
 from skvae.tables._levels import Coding, Levels, read_levels
 from skvae.tables._scores import Scores, read_scores
 from skvae.tables._source import TICKS, Raw, Source
-from skvae.tables._write import write_columns, write_table
+from skvae.tables._write import as_dates, write_columns, write_table
 
 # Day, hour, minute, second, millisecond and microsecond.
 _UNITS = (TICKS, TICKS // 24, TICKS // 1440, 10**6, 10**3, 1)
@@ -76,7 +76,7 @@ class Column:
         if self.levels is None:
             return (raw.values if self.scores is None else self.scores.there(raw.values))[:, None]
         place = self.levels.find(raw)
-        return place[:, None] if self.coding == "codes" else np.eye(self.width)[place]
+        return place[:, None] if self.coding == "codes" else place[:, None] == np.arange(self.width)
 
     def decode(self, numbers: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """Give cells of numbers (n_samples, width); with a generator pooled levels are drawn."""
@@ -85,15 +85,21 @@ class Column:
             if self.scores is not None:
                 values = self.scores.back(values)
             if self.step:
-                values = np.round(values / self.step) * self.step
+                values = np.round(values / self.step) * self.step + 0.0  # no minus zero
             return values.clip(self.minimum, self.maximum)
         if self.coding == "indicators":
             return self.levels.give(numbers.argmax(1), rng)
         place = np.round(numbers[:, 0]).astype(np.intp)
         return self.levels.give(place.clip(0, len(self.levels.places) - 1), rng)
 
+    def plain(self, values: np.ndarray) -> np.ndarray:
+        """Give cells in the type that any library takes them."""
+        if self.kind == "date":
+            return as_dates(values)
+        return values.astype(np.int64) if "int" in self.dtype.lower() else values
 
-def read_column(raw: Raw, coding: Coding) -> Column:
+
+def read_column(raw: Raw, coding: Coding, weight: np.ndarray | None = None) -> Column:
     """Remember a column for later rows.
 
     Raises
@@ -110,7 +116,7 @@ def read_column(raw: Raw, coding: Coding) -> Column:
         "is_ordered": raw.is_ordered,
     }
     if coding.kind in ("indicators", "codes"):
-        return Column(**about, levels=read_levels(raw, coding))
+        return Column(**about, levels=read_levels(raw, coding, weight))
     if raw.kind == "level":
         raise ValueError(
             f"Column {raw.name!r} holds categories, such as {raw.values[0]!r}, where its "
@@ -178,7 +184,7 @@ class Table:
         """Least and largest value of each column of numbers that decodes to one within range."""
         low, high = np.full(self.width, -np.inf), np.full(self.width, np.inf)
         for place, column in zip(self._places, self.columns, strict=True):
-            if column.levels is None:
+            if column.levels is None and column.minimum < column.maximum:
                 ends = np.array([column.minimum, column.maximum])
                 ends += 0.5 * column.step * np.array([-1.0, 1.0])
                 low[place], high[place] = (
@@ -223,5 +229,10 @@ class Table:
         places = zip(self._places, self.columns, strict=True)
         cells = [column.decode(numbers[:, place], rng) for place, column in places]
         if library not in (None, self.library):
-            return write_columns(cells, self.names, library)
-        return write_table(cells, self.columns, self.names, self.library, numbers.dtype)
+            plain = [
+                column.plain(values) for column, values in zip(self.columns, cells, strict=True)
+            ]
+            return write_columns(plain, self.names, library)
+        is_single = all(column.dtype == "float32" for column in self.columns)
+        kind = np.dtype(np.float32 if is_single else np.float64)
+        return write_table(cells, self.columns, self.names, self.library, kind)

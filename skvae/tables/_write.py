@@ -60,13 +60,14 @@ def write_columns(columns: Sequence[Any], names: Sequence[Any], library: str) ->
     return frame
 
 
-def _ticks(days: np.ndarray) -> np.ndarray:
+def as_dates(days: np.ndarray) -> np.ndarray:
+    """Give days since 1970 as NumPy's dates."""
     return np.round(days * TICKS).astype("int64").astype("datetime64[us]")
 
 
 def _pandas_series(pandas: Any, values: np.ndarray, column: Column) -> Any:
     if column.kind == "date":
-        series = pandas.Series(_ticks(values))
+        series = pandas.Series(as_dates(values))
         is_zoned = "," in column.dtype
         return (series.dt.tz_localize("UTC") if is_zoned else series).astype(column.dtype)
     if column.dtype == "category":
@@ -80,7 +81,7 @@ def _pandas_series(pandas: Any, values: np.ndarray, column: Column) -> Any:
 def _polars_series(polars: Any, values: np.ndarray, column: Column) -> Any:
     name, _, options = column.dtype.partition("(")
     if column.kind == "date":
-        series = polars.Series(_ticks(values))
+        series = polars.Series(as_dates(values))
         if name == "Date":
             return series.cast(polars.Date)
         unit = re.search("time_unit='(..)'", options)
