@@ -1,12 +1,12 @@
 """
-============================
-A table of columns of kinds
-============================
+========================
+A table of mixed columns
+========================
 
-442 patients with diabetes: age in whole years, sex, eight measurements and how the disease went on.
-``likelihood="auto"`` takes the frame as it is, gives each column a distribution of its kind, and
-generates patients with whole years and one of two sexes. Before its first step the model is factor
-analysis of mixed data.
+442 patients with diabetes: age in whole years, sex, eight measurements and how the disease
+progressed. ``likelihood="auto"`` takes the frame as it is, gives each column a distribution of its
+kind, and generates patients with whole years and one of two sexes. Before its first step the model
+is factor analysis of mixed data.
 
 Where the environment variable ``SKVAE_DATA`` names a folder with ``titanic.csv`` and
 ``penguins.csv`` of seaborn's data, the passengers and penguins without gaps are drawn, too. The

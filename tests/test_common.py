@@ -127,7 +127,7 @@ def test_every_public_estimator_is_checked():
 
 def documented(value):
     """Names that the sections of a numpydoc docstring describe."""
-    return set(re.findall(r"(?m)^ *(\w+) : ", value.__doc__))
+    return set(re.findall(r"(?m)^ *\**(\w+) : ", value.__doc__))
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=class_name)

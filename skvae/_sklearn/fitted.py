@@ -49,7 +49,7 @@ class Fitted:
     """A fitted estimator as pictures see it.
 
     Rows are in the units that the pipeline was given, if its steps can be undone; else in those of
-    its last step. Those of a table with categories are its numbers, with a share for each level.
+    its last step. Rows of a likelihood by columns are the numbers that its table becomes.
 
     Parameters
     ----------

@@ -33,8 +33,8 @@ class Categorical(Likelihood):
     Parameters
     ----------
     min_frequency : int, default=None
-        Levels with fewer rows are pooled, as in ``OneHotEncoder``, and drawn by their frequency
-        when rows are generated. A single such level stays as it is.
+        Levels with fewer rows than this number are pooled, and drawn by their frequency when rows
+        are generated. A single such level stays as it is.
     max_categories : int, default=None
         Largest number of levels, those pooled counting as one; by default there is no bound.
     n_levels : tuple of int, default=None

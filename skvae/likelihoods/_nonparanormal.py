@@ -17,7 +17,7 @@ class Nonparanormal(Gaussian):
     References
     ----------
     .. [1] Liu, Lafferty and Wasserman (2009), "The nonparanormal", JMLR 10, section 3.
-    .. [2] Murray, Dunson, Carin and Lucas (2013), "Bayesian Gaussian copula factor models for mixed
+    .. [2] Murray et al. (2013), "Bayesian Gaussian copula factor models for mixed
        data", JASA 108.
 
     Examples
