@@ -84,16 +84,15 @@ def read_rows(estimator: Any, X: Any, sample_weight: Any, past: Fitted | None) -
     if past is not None and asked != (None if past.table is None else past.table.asked):
         then = past.architecture.likelihood.chosen
         raise ValueError(cannot_go_on("likelihood", then, estimator.likelihood))
-    weight: np.ndarray | None = None
-    kept: Any = slice(None)
+    weight = kept = None
     if sample_weight is not None:
         weight, positive = check_weight(sample_weight, X, n_least)
-        kept = slice(None) if positive.all() else positive
+        kept = None if positive.all() else positive
     if columns is None:
-        rows = X if isinstance(kept, slice) else X[kept]
+        rows = X if kept is None else X[kept]
         return Read(X=rows, weight=weight, likelihood=resolve(estimator.likelihood, LIKELIHOODS))
     source = read_source(X)
-    source = source if isinstance(kept, slice) else source.take(kept)
+    source = source if kept is None else source.take(kept)
     if past is None or past.table is None:
         likelihood, table = columns.resolve(partial(_select, X), source, _named, weight)
     else:

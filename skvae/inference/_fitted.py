@@ -230,7 +230,7 @@ class Fitted(Trained):
     def _log_jacobian(self, batch: Batch) -> Any:
         """What a log-density of targets is more than that of X, or of the table: one, or by row."""
         shift = self.view.log_jacobian()
-        if self.table is None:
+        if self.table is None or not self.table.has_scores:
             return shift
         of_rows = self.table.log_jacobian(self.view.back(batch.target.numpy()))
         return shift - torch.as_tensor(of_rows).to(batch.target)

@@ -56,6 +56,10 @@ class CountLikelihood(CellLikelihood):
         """X is its own target; the encoder sees log(1 + x) standardised."""
         return logged_view(moments, inputs, self.link)
 
+    def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """E[exp(b + y)] = exp(b + v / 2) for a normal y of variance v."""
+        return natural - 0.5 * variance
+
 
 def drawn_counts(rate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw counts around rates."""

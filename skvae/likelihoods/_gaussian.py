@@ -67,10 +67,7 @@ class Gaussian(Likelihood):
 
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Give the mean itself, with residuals as they are: PCA, or factor analysis."""
-        ones = np.ones_like(moments.mean)
-        natural = (moments.mean - view.shift) / view.scale
-        noise = "shared" if self.noise == "shared" else "feature"
-        return Response(natural=natural, spread=ones, gain=ones, noise=noise)
+        return centred_response(view, moments, by_column=self.noise != "shared")
 
     def start_noise(
         self,
@@ -175,6 +172,14 @@ def _predicted_vjp(
         cells *= observed
         slopes *= np.tile(observed, 2)
     return np.add.reduce(cells, -1), lambda d: slopes * d[..., None]
+
+
+def centred_response(view: View, moments: Moments, by_column: bool = False) -> Response:
+    """The mean itself, with residuals as they are: PCA, or factor analysis if by column."""
+    ones = np.ones_like(moments.mean)
+    natural = (moments.mean - view.shift) / view.scale
+    noise = "feature" if by_column else "shared"
+    return Response(natural=natural, spread=ones, gain=ones, noise=noise)
 
 
 def centred_view(moments: Moments, by_column: bool = False) -> View:

@@ -99,9 +99,10 @@ class Joint(Likelihood):
     @cached_property
     def parts(self) -> list[Part]:
         """The blocks with their places; in the raw output all locations come first."""
-        parts, width = [], Width(*(sum(w) for w in zip(*self._widths, strict=True)))
-        start, place, extra, first = 0, 0, width.location, 0
-        for (likelihood, n), own in zip(self.blocks, self._widths, strict=True):
+        widths = [likelihood.width(n) for likelihood, n in self.blocks]
+        parts, start, place, first = [], 0, 0, 0
+        extra = sum(width.location for width in widths)
+        for (likelihood, n), own in zip(self.blocks, widths, strict=True):
             n_parameters = len(likelihood.parameter_shapes(n))
             part = Part(
                 likelihood=likelihood,
@@ -114,10 +115,6 @@ class Joint(Likelihood):
             extra, first = part.extra.stop, part.parameters.stop
             parts.append(part)
         return parts
-
-    @property
-    def _widths(self) -> list[Width]:
-        return [likelihood.width(n) for likelihood, n in self.blocks]
 
     def __getstate__(self) -> Any:
         return {name: value for name, value in super().__getstate__().items() if name != "parts"}
@@ -166,7 +163,8 @@ class Joint(Likelihood):
 
     def width(self, n_targets: int) -> Width:
         """Sums of the blocks'."""
-        return Width(*(sum(w) for w in zip(*self._widths, strict=True)))
+        n_location = self.parts[-1].location.stop
+        return Width(n_location, self.parts[-1].extra.stop - n_location)
 
     def parameter_shapes(self, n_targets: int) -> list[Shape]:
         """Those of all blocks."""

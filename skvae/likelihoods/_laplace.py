@@ -13,7 +13,7 @@ from skvae._core.flat import Shape
 from skvae._core.math import soft_bound_inverse
 from skvae.likelihoods._base import Response
 from skvae.likelihoods._cells import CellLikelihood, Slopes
-from skvae.likelihoods._gaussian import centred_view
+from skvae.likelihoods._gaussian import centred_response, centred_view
 from skvae.tables import Moments, View
 
 _LOG_2 = math.log(2.0)
@@ -50,9 +50,7 @@ class Laplace(CellLikelihood):
 
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Give the mean itself, with residuals as they are: factor analysis."""
-        ones = np.ones_like(moments.mean)
-        natural = (moments.mean - view.shift) / view.scale
-        return Response(natural=natural, spread=ones, gain=ones, noise="feature")
+        return centred_response(view, moments, by_column=True)
 
     def start_noise(
         self,

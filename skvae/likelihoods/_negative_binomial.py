@@ -50,10 +50,6 @@ class DispersedCounts(CountLikelihood):
         """If r is log-normal around m, a variance v of r is one of log(1 + v / m^2) of log r."""
         return np.log1p(variance)
 
-    def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """E[exp(b + y)] = exp(b + v / 2) for a normal y of variance v."""
-        return natural - 0.5 * variance
-
     def start_noise(
         self,
         parameters: Sequence[Tensor],

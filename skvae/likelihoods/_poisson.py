@@ -56,10 +56,6 @@ class Poisson(CountLikelihood):
             noise="unit",
         )
 
-    def recentred(self, natural: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """E[exp(b + y)] = exp(b + v / 2) for a normal y of variance v."""
-        return natural - 0.5 * variance
-
     def constant(self, target: Tensor) -> Tensor:
         """Minus the log of x!, cell by cell."""
         return -torch.lgamma(target + 1.0)

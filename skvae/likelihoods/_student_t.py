@@ -14,7 +14,7 @@ from skvae._core.flat import Shape
 from skvae._core.math import soft_bound_inverse
 from skvae.likelihoods._base import Response
 from skvae.likelihoods._cells import CellLikelihood, Slopes
-from skvae.likelihoods._gaussian import centred_view
+from skvae.likelihoods._gaussian import centred_response, centred_view
 from skvae.tables import Moments, View
 
 
@@ -68,9 +68,7 @@ class StudentT(CellLikelihood):
 
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Give the mean itself, with residuals as they are: PCA."""
-        ones = np.ones_like(moments.mean)
-        natural = (moments.mean - view.shift) / view.scale
-        return Response(natural=natural, spread=ones, gain=ones, noise="shared")
+        return centred_response(view, moments)
 
     def start_noise(
         self,

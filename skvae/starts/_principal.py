@@ -55,9 +55,9 @@ class PrincipalComponents(Start):
         start_components(model, prepared, rows, generator, silent=True)
         has_density = model.posterior.has_density
         start = (prepared.principal if has_density else prepared.points)(self.n_started)
-        _write(model, prepared, start)
         if has_density and model.likelihood.screens_latents and len(start.eigenvalues):
-            _write(model, prepared, _screened(model, prepared, start, rows, generator))
+            start = _screened(model, prepared, start, rows, generator)
+        _write(model, prepared, start)
 
 
 def _write(model: Model, prepared: Prepared, start: Principal) -> None:

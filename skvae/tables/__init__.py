@@ -10,7 +10,7 @@ from skvae.tables._blocks import (
 )
 from skvae.tables._levels import Coding
 from skvae.tables._rows import Batch, Rows, convert, shuffled
-from skvae.tables._source import Raw, Source, library_of, read_source
+from skvae.tables._source import Raw, Source, read_source
 from skvae.tables._table import Column, Table, read_column
 from skvae.tables._view import PER_LIBRARY, Link, View, library_sizes, per_library, shown
 from skvae.tables._write import write_columns
@@ -30,7 +30,6 @@ __all__ = [
     "View",
     "blocks",
     "convert",
-    "library_of",
     "library_sizes",
     "per_library",
     "pick",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -47,6 +46,11 @@ class Levels:
     places: np.ndarray
 
     @property
+    def n_places(self) -> int:
+        """Number of indicators, or of codes."""
+        return int(self.places.max()) + 1
+
+    @property
     def totals(self) -> np.ndarray:
         """Number of rows at each place."""
         return np.bincount(self.places, self.counts)
@@ -54,14 +58,14 @@ class Levels:
     @property
     def is_pooled(self) -> bool:
         """Whether levels share a place."""
-        return int(self.places.max()) + 1 < len(self.places)
+        return self.n_places < len(self.places)
 
     @property
     def names(self) -> list[str]:
         """Name of each place."""
         own = dict(zip(self.places.tolist(), map(str, self.values.tolist()), strict=True))
         if self.is_pooled:
-            own[int(self.places.max())] = "infrequent"
+            own[self.n_places - 1] = "infrequent"
         return [own[place] for place in sorted(own)]
 
     def find(self, raw: Raw) -> np.ndarray:
@@ -79,7 +83,7 @@ class Levels:
             middle = 0.5 * (self.values[1:] + self.values[:-1])
             return self.places[np.searchsorted(middle, raw.values)]
         order = dict(zip(self.values.tolist(), self.places.tolist(), strict=True))
-        unknown = int(self.places.max()) if self.is_pooled else -1
+        unknown = self.n_places - 1 if self.is_pooled else -1
         found = np.array([order.get(value, unknown) for value in raw.values], dtype=np.intp)
         if found.min(initial=0) < 0:
             row = int((found < 0).argmax())
@@ -92,18 +96,13 @@ class Levels:
             )
         return found
 
-    @cached_property
-    def _most_frequent(self) -> np.ndarray:
-        """Index of the most frequent level of each place."""
-        rank = np.lexsort((-self.counts, self.places))
-        return rank[np.searchsorted(self.places[rank], np.arange(len(self.totals)))]
-
     def give(self, place: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """Give the level at each place: of those pooled the most frequent, or a draw."""
-        index = self._most_frequent[place]
+        by_frequency = np.lexsort((-self.counts, self.places))
+        index = by_frequency[np.searchsorted(self.places[by_frequency], place)]
         if rng is not None and self.is_pooled:
-            pooled = np.flatnonzero(self.places == self.places.max())
-            rare = np.flatnonzero(place == self.places.max())
+            pooled = np.flatnonzero(self.places == self.n_places - 1)
+            rare = np.flatnonzero(place == self.n_places - 1)
             share = self.counts[pooled] / self.counts[pooled].sum()
             index[rare] = rng.choice(pooled, len(rare), p=share)
         return self.values[index]

@@ -113,8 +113,8 @@ def read_source(X: Any) -> Source:
 
 def _read_pandas(series: Any, name: str) -> Raw:
     dtype = getattr(series.dtype, "subtype", series.dtype)  # of a sparse column
+    _refuse_missing(name, series.isna())
     if hasattr(dtype, "categories"):
-        _refuse_missing(name, series.isna())
         values = series.astype(object).tolist()
         levels = np.array(dtype.categories.tolist(), dtype=object)
         return _read_objects(name, values, "category", levels, bool(dtype.ordered))
@@ -122,10 +122,9 @@ def _read_pandas(series: Any, name: str) -> Raw:
         utc = series if getattr(dtype, "tz", None) is None else series.dt.tz_convert(None)
         return _dates(name, utc.to_numpy("datetime64[us]"), str(dtype))
     if dtype.kind in "iuf":
-        return _number(name, series.to_numpy(dtype=np.float64, na_value=np.nan), str(dtype))
+        return _number(name, series.to_numpy(dtype=np.float64), str(dtype))
     if dtype.kind not in "bOUT":
         _refuse_type(name, str(dtype))
-    _refuse_missing(name, series.isna())
     return _read_objects(name, series.astype(object).tolist(), str(dtype))
 
 

@@ -57,7 +57,7 @@ class Column:
     @property
     def width(self) -> int:
         """Number of columns that it becomes."""
-        return len(self.names)
+        return 1 if self.levels is None or self.coding == "codes" else self.levels.n_places
 
     @property
     def names(self) -> list[str]:
@@ -90,7 +90,7 @@ class Column:
         if self.coding == "indicators":
             return self.levels.give(numbers.argmax(1), rng)
         place = np.round(numbers[:, 0]).astype(np.intp)
-        return self.levels.give(place.clip(0, len(self.levels.places) - 1), rng)
+        return self.levels.give(place.clip(0, self.levels.n_places - 1), rng)
 
     def plain(self, values: np.ndarray) -> np.ndarray:
         """Give cells in the type that any library takes them."""
@@ -191,6 +191,11 @@ class Table:
                     ends if column.scores is None else column.scores.there(ends)
                 )
         return low, high
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether a column has its normal scores taken."""
+        return any(column.scores is not None for column in self.columns)
 
     def log_jacobian(self, numbers: np.ndarray) -> np.ndarray | float:
         """What a log-density of rows of numbers is less than that of the table's, (n_samples,)."""
