@@ -132,11 +132,15 @@ def test_gradient_is_the_slope_of_the_loss(prior, posterior, objective, regulari
 
 
 def test_any_part_but_the_plain_ones_takes_the_composed_step():
-    assert isinstance(build_step(make()), WrittenStep)
+    for objective in (ELBO(), ImportanceWeighted()):
+        assert isinstance(build_step(make(objective=objective)), WrittenStep)
     for parts in (
         {"prior": MixtureOfGaussians()},
         {"posterior": FullCovarianceNormal()},
-        {"objective": ImportanceWeighted()},
+        {"objective": ELBO(free_bits=0.1)},
+        {"objective": ImportanceWeighted(), "prior": MixtureOfGaussians()},
+        {"objective": ImportanceWeighted(), "posterior": FullCovarianceNormal()},
+        {"objective": ImportanceWeighted(), "regularizer": DIP()},
         {"regularizer": DIP()},
     ):
         assert isinstance(build_step(make(**parts)), ComposedStep)
