@@ -241,7 +241,13 @@ def _check_factorises(posterior: Posterior) -> None:
 def _terms_of(passes: Sequence[Draws]) -> BoundTerms:
     """Average the terms over all rows, by one draw of each."""
     z = torch.cat([draws.z[0] for draws in passes])  # (n_samples, n_components)
-    q = type(passes[0].q)(*map(torch.cat, zip(*(draws.q for draws in passes), strict=True)))
+    each = [draws.q for draws in passes]
+    if len({type(q) for q in each}) > 1:  # some blocks of rows have gaps
+        each = [
+            q.stretched(torch.ones_like(q.mean).diag_embed()) if q.marginals is q else q
+            for q in each
+        ]
+    q = type(each[0])(*map(torch.cat, zip(*each, strict=True)))
     log_p = torch.cat([draws.log_p[0] for draws in passes])
     share = torch.full_like(log_p, 1.0 / len(z))
     step = max(1, _PAIR_CELLS // z.numel())

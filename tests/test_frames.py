@@ -208,16 +208,7 @@ def test_metrics_and_pictures_take_tables():
 # ------------------------------------------------------------------ what is refused
 
 REFUSED = {
-    "gap": (
-        FRAME.assign(sex=FRAME["sex"].where(FRAME["weight"] > 60)),
-        "'sex' has .* missing cells",
-    ),
-    "NaN": (
-        FRAME.assign(price=np.where(FRAME["price"] > 2, FRAME["price"], np.nan)),
-        "'price' has",
-    ),
     "infinity": (FRAME.assign(price=np.inf), "Column 'price' holds infinity, first in row 0"),
-    "NaT": (FRAME.assign(when=pd.NaT), "'when' has 240 missing cells"),
     "names": (
         FRAME.assign(name=[f"n{i}" for i in range(N)]),
         r"Column 'name' holds 240 different strings.*Drop it.*max_categories.*encode",
@@ -226,6 +217,12 @@ REFUSED = {
     "two types": (FRAME.assign(one=[1, "a"] * (N // 2)), "'one' holds values of type int, str"),
     "time spans": (FRAME.assign(one=pd.to_timedelta(1, unit="h")), "'one' is of type timedelta64"),
     "decimals": (pl.DataFrame({"a": [1.0, 2.5] * 9}).cast(pl.Decimal(9, 1)), "is of type Decimal"),
+    "infinity beside a gap": (FRAME.assign(price=np.resize([np.nan, np.inf], N)), "in row 1"),
+    "two types beside a gap": (FRAME.assign(one=np.resize([1, None, "a"], N)), "type int, str"),
+    "large integers beside a gap": (
+        FRAME.assign(one=pd.array([None, *[2**60 + 1] * (N - 1)], dtype="Int64")),
+        "'one' holds integers beyond",
+    ),
     "large integers": (FRAME.assign(one=2**60 + FRAME["visits"]), "'one' holds integers beyond"),
     "lazy": (in_polars(FRAME).lazy(), r"Give X.collect\(\)"),
     "no rows": (FRAME[:0], "0 sample"),
@@ -261,6 +258,14 @@ WRONG = {
     ),
     "no order": ([("a", Ordinal(), ["town"])], "needs an order, but column 'town'"),
     "domain": ([("a", Bernoulli(), ["weight"])], "likelihood='bernoulli' .* column 'weight'"),
+    "handle_unknown": (
+        [("a", Categorical(handle_unknown="ignore"), ["sex"])],
+        "'handle_unknown' .* one of 'missing', 'error'",
+    ),
+    "handle_unknown of Ordinal": (
+        [("a", Ordinal(handle_unknown="ignore"), ["grade"])],
+        "'handle_unknown' .* one of 'missing', 'error'",
+    ),
     "min_frequency": ([("a", Categorical(min_frequency=0), ["sex"])], "min_frequency == 0"),
 }
 

@@ -22,7 +22,7 @@ from skvae.likelihoods import Bernoulli, Gaussian, Poisson, StudentT
 from skvae.model import Architecture, Model
 from skvae.nn import ACTIVATIONS, DenseNetwork
 from skvae.objectives import ELBO, ImportanceWeighted, closed_form_kl, written_latent
-from skvae.posteriors import DiagonalNormal
+from skvae.posteriors import DiagonalNormal, Normal
 from skvae.priors import IsotropicNormal, StandardNormal
 from skvae.schedules import Constant
 from skvae.starts import PrincipalComponents, prepare
@@ -265,6 +265,42 @@ def test_written_step_of_weighted_draws_is_the_composed_one(likelihood):
     model.objective = ImportanceWeighted()
     for weighted, masked, beta, penalty, draws in STEP_SETTINGS:
         assert_steps_agree(model, make_batch(likelihood, weighted, masked), beta, penalty, draws)
+
+
+FACTORS = {
+    "triangle": torch.linalg.cholesky(
+        (spread := normal(N_ROWS, N_LATENTS, 5, seed=11)) @ spread.transpose(1, 2)
+    ),
+    "diagonal": normal(N_ROWS, N_LATENTS, seed=11).exp(),
+}
+
+
+@pytest.mark.parametrize("factor", FACTORS.values(), ids=FACTORS.keys())
+@pytest.mark.parametrize("objective", [ELBO(), ImportanceWeighted()], ids=["elbo", "weighted"])
+def test_written_step_of_rows_with_gaps_is_the_composed_one(factor, objective):
+    model = make_model(LIKELIHOODS["gaussian shared"])
+    model.objective = objective
+    for weighted, beta, draws in itertools.product([False, True], [0.0, 1.0, 2.5], [1, 3]):
+        batch = replace(make_batch(weighted=weighted, masked=True), factor=factor)
+        assert_steps_agree(model, batch, beta, draws=draws)
+
+
+def test_divergence_of_rows_with_gaps_is_that_of_their_normal_distributions():
+    mean, log_variance = normal(N_ROWS, N_LATENTS), normal(N_ROWS, N_LATENTS, seed=1)
+    for factor in FACTORS.values():
+        q = Normal(mean, log_variance).stretched(factor)
+        full = factor if factor.ndim == 3 else factor.diag_embed()
+        scale = full * (0.5 * log_variance).exp()[:, None, :]
+        exact = torch.distributions.MultivariateNormal(mean, scale_tril=scale)
+        prior = torch.distributions.MultivariateNormal(
+            torch.zeros(N_LATENTS).double(), torch.eye(N_LATENTS).double()
+        )
+        kl = closed_form_kl(q, IsotropicNormal(N_LATENTS, mean))
+        assert kl.shape == mean.shape
+        close(kl.sum(1), torch.distributions.kl_divergence(exact, prior))
+        z = q.transform(normal(4, 1, N_LATENTS, seed=2))
+        close(q.log_prob(z), exact.log_prob(z))
+        close(q.detached().log_prob(z), exact.log_prob(z))
 
 
 def test_weights_of_draws_do_not_overflow():

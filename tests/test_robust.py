@@ -120,13 +120,13 @@ def test_any_number_of_rows_and_batch_size_fits(n_rows, batch_size, early_stoppi
 
 @short
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "transform", "score_samples", "score"])
-@pytest.mark.parametrize(("value", "name"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "inf")])
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
 @pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
-def test_missing_and_infinite_values_are_named(method, value, name, container):
+def test_infinite_values_are_named(method, value, container):
     estimator = make().fit(IRIS)
     X = IRIS.copy()
     X[3, 2] = value
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match="inf"):
         getattr(estimator, method)(container(X))
 
 

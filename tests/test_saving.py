@@ -85,10 +85,13 @@ def test_rows_mapped_into_memory_are_read_where_they_lie(tmp_path, torch_always_
 
 
 def test_saved_model_is_its_parameters_and_little_else():
-    """Of 5000 columns by 256 units, twice, and 10 latents: 2.7 million float32 numbers."""
+    """Of 5000 columns by 256 units, twice, and 10 latents: 2.7 million float32 numbers.
+
+    Besides there are 50,000 loadings by which gaps are filled.
+    """
     wide = sparse.random_array((300, 5000), density=0.01, format="csr", rng=0)
     model = VariationalAutoencoder(10, max_iter=2, random_state=0).fit(wide)
-    assert len(pickle.dumps(model)) < 12e6
+    assert len(pickle.dumps(model)) < 12.2e6
 
 
 # ------------------------------------------------------------------- a stream

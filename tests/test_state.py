@@ -205,7 +205,7 @@ class BreaksInTraining(torch.nn.Module):
 
 
 BAD_CALLS = {
-    "fit with NaN": lambda est: est.fit(np.full_like(X, np.nan)),
+    "fit with infinity": lambda est: est.fit(np.full_like(X, np.inf)),
     "fit without weight": lambda est: est.fit(X, sample_weight=np.zeros(len(X))),
     "fit with a wrong beta": lambda est: est.set_params(beta=-1.0).fit(X),
     "fit with an unknown likelihood": lambda est: est.set_params(likelihood="gausian").fit(X),
@@ -214,7 +214,7 @@ BAD_CALLS = {
     "fit breaks in training": lambda est: est.set_params(
         encoder=BreaksInTraining, batch_size=10, max_iter=100
     ).fit(X),
-    "partial_fit with NaN": lambda est: est.partial_fit(np.full_like(X, np.nan)),
+    "partial_fit with infinity": lambda est: est.partial_fit(np.full_like(X, np.inf)),
     "partial_fit without weight": lambda est: est.partial_fit(X, sample_weight=np.zeros(len(X))),
 }
 FITS_BEFORE = {

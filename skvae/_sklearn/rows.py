@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn import config_context, get_config
-from sklearn.utils import check_array
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import validate_data
 
 from skvae._core.arrays import as_numpy
@@ -26,6 +26,22 @@ def on_arrays() -> AbstractContextManager[None]:
     """Have scikit-learn treat arrays as NumPy's inside the context, whatever its settings."""
     dispatched = get_config()["array_api_dispatch"]
     return config_context(array_api_dispatch=False) if dispatched else nullcontext()
+
+
+def _without_na(X: Any) -> Any:
+    """Give objects with NaN in the place of pandas' NA, which is no float."""
+    if hasattr(X, "dtypes") and hasattr(X, "isna"):
+        has_objects = any(dtype.kind == "O" for dtype in X.dtypes)
+        return X.where(X.notna(), np.nan) if has_objects else X
+    if isinstance(X, np.ndarray) and X.dtype == object:
+        is_na = np.frompyfunc(compat.is_pandas_na, 1, 1)(X).astype(bool)
+        return np.where(is_na, np.nan, X)
+    return X
+
+
+def takes_gaps(estimator: Any) -> bool:
+    """Say whether an estimator's rows may have missing cells."""
+    return bool(get_tags(estimator).input_tags.allow_nan)
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
@@ -46,10 +62,11 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
         with on_arrays():
             return validate_data(
                 estimator,
-                as_numpy(X),
+                _without_na(as_numpy(X)),
                 reset=reset,
                 accept_sparse="csr",
                 dtype=_FLOATS,
+                ensure_all_finite="allow-nan" if takes_gaps(estimator) else True,
                 **options,
             )
     except ValueError as error:

@@ -32,10 +32,10 @@ from skvae.estimators._components import (
     allowed,
     resolve,
 )
+from skvae.estimators._generator import Generator
 from skvae.estimators._parameters import LikelihoodOfColumns
 from skvae.estimators._publish import as_of, publish, read_fit
 from skvae.estimators._read import Read, read_rows
-from skvae.estimators._transform import Transformer
 from skvae.estimators._words import cannot_go_on, facts, what_was_kept
 from skvae.fitting import (
     TERMS,
@@ -67,10 +67,10 @@ class Choices:
     corruption: Corruption | None
 
 
-class BaseAutoencoder(LikelihoodOfColumns, Transformer, Estimator, ABC):
+class BaseAutoencoder(LikelihoodOfColumns, Generator, Estimator, ABC):
     """Everything between the constructor's parameters and a fitted model."""
 
-    _state_version = 6
+    _state_version = 7
 
     _parameter_constraints: dict = {
         "n_components": [
@@ -380,5 +380,6 @@ class BaseAutoencoder(LikelihoodOfColumns, Transformer, Estimator, ABC):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

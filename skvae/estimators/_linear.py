@@ -26,7 +26,7 @@ class LinearModel:
         variance, total = report.explained_variance, view.total_variance
         # What nothing else reads is shared, so that a saved model holds it once.
         published = {
-            "mean_": view.mean,
+            "mean_": view.center,
             "components_": report.components,
             "explained_variance_": variance.copy(),
             "explained_variance_ratio_": variance / (total if total > 0 else 1.0),

@@ -19,7 +19,7 @@ from skvae.inference import (
     report_rows,
 )
 from skvae.schedules import Schedule
-from skvae.tables import Rows
+from skvae.tables import Rows, read_missingness
 from skvae.training import Epoch, Outcome
 
 # Passes of a stream whose history is kept.
@@ -52,6 +52,7 @@ def read_fit(
     moments = _moments(trained, read)
     if past is not None:
         moments = pool(dict(past.moments), moments)
+    missingness = read_missingness(read.X, read.weight, read.table)
     return Fitted(
         **vars(trained),
         optimizer=_arrays(fit.adam.state) if keep else {},
@@ -61,6 +62,7 @@ def read_fit(
         report=latent_report(moments, model.architecture.posterior.has_density),
         seed=seed,
         dtype=read.X.dtype.name,
+        missingness=missingness.pooled(None if past is None else past.missingness),
         table=read.table,
     )
 

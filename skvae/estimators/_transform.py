@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._core.checks import shown
 from skvae._core.process import isolated
 from skvae._sklearn.compat import (
     ClassNamePrefixFeaturesOutMixin,
@@ -20,8 +17,8 @@ from skvae._sklearn.compat import (
 from skvae._sklearn.estimator import check_weight
 from skvae._sklearn.rows import check_latents, check_rows, check_table
 from skvae.estimators._linear import LinearModel
-from skvae.inference import Fitted, check_domain, draw_latents
-from skvae.tables import Table, read_source, write_columns
+from skvae.inference import Fitted, check_domain
+from skvae.tables import Source, Table, read_source, write_columns
 
 
 class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -49,13 +46,28 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
             return table.number_names
         return getattr(self, "feature_names_in_", None)
 
-    def _decoded(self, latents: np.ndarray, rng: np.random.Generator | None = None) -> Any:
-        """Rows of latents as users get them: a table as that of fit, or as ``set_output`` asks."""
+    def _decoded(self, latents: np.ndarray) -> Any:
+        """Expected rows of latents as users get them."""
+        if self._fitted.table is not None:  # of dates and large numbers float32 has not all digits
+            latents = latents.astype(np.float64)
+        return self._given_out(self._fitted.decode(latents))
+
+    def _given_out(
+        self,
+        numbers: np.ndarray,
+        rng: np.random.Generator | None = None,
+        missing: np.ndarray | None = None,
+        given: Source | None = None,
+    ) -> Any:
+        """Rows of numbers as users get them: a table as that of fit, or as ``set_output`` asks.
+
+        ``rng``, ``missing`` and ``given`` are as in ``Table.decode``; the latter is of tables.
+        """
         table, library = self._fitted.table, output_library(self)
         if table is not None:
-            # Of dates and large numbers float32 has not all digits.
-            return table.decode(self._fitted.decode(latents.astype(np.float64), rng), rng, library)
-        numbers = self._fitted.decode(latents, rng)
+            return table.decode(numbers, rng, library, missing, given)
+        if missing is not None:
+            numbers = np.where(missing, np.nan, numbers)
         if library is None:
             return numbers
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(numbers.shape[1])])
@@ -171,49 +183,3 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
             return float(np.average(values))
         weight, positive = check_weight(sample_weight, values, 1)
         return float(np.average(values[positive], weights=weight))
-
-    @isolated
-    def sample(
-        self, n_samples: int = 1, *, random_state: Any = None, observation_noise: bool = True
-    ) -> np.ndarray:
-        """Generate rows: draw latents from the prior or ``latent_density_``, then rows from p(x|z).
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : int, RandomState instance or None, default=None
-            Seeds the draws; None gives other rows at each call.
-        observation_noise : bool, default=True
-            Whether to draw from p(x|z); False gives its mean.
-
-        Returns
-        -------
-        X : {ndarray, DataFrame} of shape (n_samples, n_features_in_)
-            Rows in X's units and in the dtypes of fit; numbers of a table stay within the range of
-            fit.
-
-        Raises
-        ------
-        ValueError
-            If a row's posterior is a point, no regulariser made the points follow the prior, and no
-            latent density was fitted.
-        """
-        check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        fitted = self._fitted
-        regularizer, posterior = fitted.architecture.regularizer, fitted.architecture.posterior
-        alike = posterior.has_density or (regularizer is not None and regularizer.matches_prior)
-        density = getattr(self, "latent_density_", None)
-        if density is not None:
-            Z = draw_latents(density, n_samples, seed).astype(fitted.dtype)
-        elif alike:
-            Z = fitted.sample_prior(n_samples, seed)
-        else:
-            raise ValueError(
-                f"Nothing made the points of {shown(posterior)} follow the prior, so draws of it "
-                f"would be no rows like X. Fit with latent_density=GaussianMixture(10), or with "
-                f"regularizer='maximum_mean_discrepancy'."
-            )
-        return self._decoded(Z, np.random.default_rng(seed) if observation_noise else None)

@@ -170,7 +170,7 @@ def fit_model(
         trainer, has_left_start = start_model(trainer, prepared, seed)
     # With too few rows to hold any out, nothing could justify leaving the start.
     judged = held_out is not None or fraction is None
-    fit, is_gain = run(trainer, view, judged, has_left_start)
+    fit, is_gain = run(trainer, judged, has_left_start)
     if prepared is None or is_gain:
         return fit
     # The start is kept, so that nothing is left to hold rows out for.
@@ -179,7 +179,7 @@ def fit_model(
     return replace(fit, view=view, outcome=outcome, kept_start=True)
 
 
-def run(trainer: Trainer, view: View, judged: bool, has_left_start: bool) -> tuple[Fit, bool]:
+def run(trainer: Trainer, judged: bool, has_left_start: bool) -> tuple[Fit, bool]:
     """Train, unless nothing may justify leaving the start, and say whether it was right to.
 
     Raises KeyboardInterrupt if training was interrupted before anything was learned.
@@ -192,7 +192,7 @@ def run(trainer: Trainer, view: View, judged: bool, has_left_start: bool) -> tup
         raise KeyboardInterrupt
     fit = Fit(
         model=trainer.model,
-        view=view,
+        view=trainer.rows.view,
         outcome=outcome,
         adam=trainer.adam,
         judged=judged,
@@ -213,8 +213,8 @@ def refit_start(
     model = trainer.model
     prepared = prepare(X, weight, model.likelihood, n_components)
     model.see(prepared.view)
-    trainer.plan.start.write(model, prepared, trainer.rows, seed)
-    return prepared.view
+    trainer.begin(trainer.plan.start, prepared, seed)
+    return replace(prepared.view, gaps=trainer.rows.view.gaps)
 
 
 def first_of(trainer: Trainer, outcome: Outcome) -> float | None:
@@ -258,7 +258,7 @@ def start_model(trainer: Trainer, prepared: Prepared, seed: int) -> tuple[Traine
     if rivals and trainer.held_out is not None:
         with trainer.plan.watcher.stage("race", len(rivals)):
             return race(trainer, rivals, prepared, build_model, seed)
-    start.write(model, prepared, trainer.rows, seed)
+    trainer.begin(start, prepared, seed)
     return trainer, not start.is_principal
 
 
@@ -288,14 +288,14 @@ def one_pass(
         prepared = prepare_stream(X, weight, parts.likelihood, n_components)
         model = build(parts, prepared, plan, X.shape[0], seed)
         trainer = Trainer(model, make_rows(model, X, weight, prepared.view), None, plan, seed)
-        plan.start.write(model, prepared, trainer.rows, seed)
-        view, n_before = prepared.view, 0
+        trainer.begin(plan.start, prepared, seed)
+        n_before = 0
     else:
-        model, view, n_before = resumed.model, resumed.view, resumed.n_epochs
-        trainer = Trainer(model, make_rows(model, X, weight, view), None, plan, seed)
+        model, n_before = resumed.model, resumed.n_epochs
+        trainer = Trainer(model, make_rows(model, X, weight, resumed.view), None, plan, seed)
         for name, value in resumed.optimizer.items():
             trainer.adam.state[name].copy_(as_tensor(value))
     outcome = trainer.run(replace(plan.budget, max_iter=1, annealed=False, n_before=n_before))
     if outcome.interrupted:
         raise KeyboardInterrupt
-    return Fit(model=model, view=view, outcome=outcome, adam=trainer.adam)
+    return Fit(model=model, view=trainer.rows.view, outcome=outcome, adam=trainer.adam)

@@ -35,6 +35,7 @@ def race(
     budget = replace(budget, max_iter=max(1, round(_RACE_SHARE * budget.max_iter)))
     best, score, moved = trainer, -math.inf, False
     watcher, reference = trainer.plan.watcher, None
+    gaps = trainer.rows.view.gaps
     for k, start in enumerate(starts):
         if watcher.stopped and math.isfinite(score):
             break
@@ -43,7 +44,7 @@ def race(
             shape = replace(trainer.model.architecture, linear_path=start.linear_path)
             model = build(shape, prepared, trainer.rate.device, seed)
             rival = Trainer(model, trainer.rows, trainer.held_out, trainer.plan, seed)
-        start.write(rival.model, prepared, trainer.rows, seed)
+        rival.begin(start, prepared, seed)
         rival.reference = reference
         try:
             with watcher.stage(f"start {k + 1} of {len(starts)}", budget.max_iter):
@@ -57,7 +58,9 @@ def race(
         if k == 0:
             reference = outcome.scores[0]
         if max(outcome.scores) > score:
-            best, score = rival, max(outcome.scores)
+            best, score, gaps = rival, max(outcome.scores), rival.rows.view.gaps
             moved = not start.is_principal or outcome.best_epoch > 0
+    if gaps is not None:
+        best.fill(gaps)
     best.reference = reference
     return best, moved

@@ -127,8 +127,8 @@ class WrittenStep:
         inputs = batch.inputs.numpy()
         target = inputs if batch.target is batch.inputs else batch.target.numpy()
         raw_z, pull_encoder = model.encoder.vjp(inputs)
-        noise = eps.numpy()
-        z, kl, pull_latent = self.latent(raw_z, noise)
+        noise, factor = eps.numpy(), None if batch.factor is None else batch.factor.numpy()
+        z, kl, pull_latent = self.latent(raw_z, noise, factor)
         draws, rows, k = z.shape
         raw_x, pull_decoder = model.decoder.vjp(z.reshape(draws * rows, k))
         raw = raw_x.reshape(draws, rows, raw_x.shape[1])
@@ -148,7 +148,7 @@ class WrittenStep:
         loss, kept = beta * mean_kl - mean_log_p, None
         if self.ratio is not None and model.objective.is_weighted:
             # Draws have weights of their own, and the posterior is reached through z alone.
-            log_ratio, slope = self.ratio(raw_z, noise, z)
+            log_ratio, slope = self.ratio(raw_z, noise, z, factor)
             values, weight, kept = model.objective.weigh(log_p, log_ratio, beta)
             loss, d_log_p, d_kl = -float(np.vdot(values, share)), -share * weight, 0.0 * share
         d_raw_x = pull_likelihood(d_log_p).reshape(raw_x.shape)

@@ -17,7 +17,8 @@ from skvae.fitting._plan import Plan, step_work
 from skvae.fitting._steps import PartedStep, build_step
 from skvae.model import Model
 from skvae.nn import OneRowError
-from skvae.tables import Batch, Rows
+from skvae.starts import Prepared, Start
+from skvae.tables import Batch, Gaps, Rows
 from skvae.training import (
     Adam,
     Budget,
@@ -96,6 +97,18 @@ class Trainer:
         """All tensors that a step changes."""
         return [*self.model.state, *self.adam.state.values(), self.adam.n_skipped]
 
+    def begin(self, start: Start, prepared: Prepared, seed: int) -> None:
+        """Start the model, and fill the gaps of all rows as its start does."""
+        start.write(self.model, prepared, self.rows, seed)
+        if self.rows.view.gaps is not None and self.held_out is not None:
+            self.held_out.fill(self.rows.view.gaps)
+
+    def fill(self, gaps: Gaps) -> None:
+        """Fill the gaps of all rows as another trainer's start did."""
+        for rows in (self.rows, self.held_out):
+            if rows is not None:
+                rows.fill(gaps)
+
     def noise(self, draws: int, rows: int) -> Tensor:
         """Draw standard normal noise of shape (draws, rows, n_components)."""
         shape = (draws, rows, self.model.n_components)
@@ -155,9 +168,11 @@ class Trainer:
         corruption, mean = self.plan.corruption, self.model.encoder.shift
         if corruption is None:
             return batch
-        mean = torch.zeros_like(batch.inputs[0]) if mean is None else mean
-        unit = as_tensor(self.rows.view.input_unit).to(mean)
-        inputs = corruption.corrupt(batch.inputs, mean, unit, self.generator)
+        unit = as_tensor(self.rows.view.input_unit).to(batch.inputs)
+        own, masks = batch.inputs.split([len(unit), self.rows.view.n_masks], 1)
+        mean = torch.zeros_like(unit) if mean is None else mean[: len(unit)]
+        corrupted = corruption.corrupt(own, mean, unit, self.generator)
+        inputs = torch.cat([corrupted, masks], 1) if self.rows.view.n_masks else corrupted
         return replace(batch, inputs=inputs)
 
     @torch.no_grad()
@@ -196,11 +211,16 @@ class Trainer:
     def _shift(self, rows: Rows) -> float:
         """Mean over rows of what is subtracted from a log-density of targets for that of X."""
         shift = rows.view.log_jacobian()
-        if self.model.likelihood.constant(rows.part(slice(0, 1)).target) is None:
+        has_constant = self.model.likelihood.constant(rows.part(slice(0, 1)).target) is not None
+        if not (has_constant or rows.has_gaps):
             return shift
         total = torch.zeros((), dtype=torch.float64)
         for _, batch in rows.all():
             constant = self.model.constant(batch)
+            if batch.observed is not None:
+                own = rows.view.log_jacobian(batch.observed.cpu().numpy())
+                constant = constant + torch.as_tensor(shift - own).to(batch.inputs)
+            constant = torch.as_tensor(constant).expand(len(batch.inputs))
             total += (constant if batch.weight is None else constant * batch.weight).sum().cpu()
         return shift - float(total) / rows.n_samples
 

@@ -1,5 +1,6 @@
 """Inference with a fitted model."""
 
+from skvae.inference._conditional import conditional_latents, expected_cells
 from skvae.inference._density import draw_latents, fit_density
 from skvae.inference._fitted import (
     BLOCK_CELLS,
@@ -30,7 +31,9 @@ __all__ = [
     "Trained",
     "check_domain",
     "collapse_message",
+    "conditional_latents",
     "draw_latents",
+    "expected_cells",
     "fit_density",
     "latent_moments",
     "latent_report",

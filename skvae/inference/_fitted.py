@@ -18,7 +18,7 @@ from skvae.likelihoods import Likelihood
 from skvae.model import Architecture, Layout, Model
 from skvae.objectives import Draws
 from skvae.schedules import Schedule
-from skvae.tables import Batch, ColumnRanges, Table, View, convert
+from skvae.tables import Batch, ColumnRanges, Missingness, Table, View, convert, has_gaps
 
 # Cells that a block of rows may fill: enough for BLAS, bounded in memory.
 BLOCK_CELLS = 2**22
@@ -125,6 +125,8 @@ class Fitted(Trained):
         Type of the rows of fit.
     table : Table or None
         How a table's columns become the numbers that are called rows of X here.
+    missingness : Missingness
+        Which cells the rows of fit lacked.
     """
 
     optimizer: Mapping[str, np.ndarray]
@@ -134,6 +136,7 @@ class Fitted(Trained):
     report: LatentReport
     seed: int
     dtype: str
+    missingness: Missingness
     table: Table | None = None
 
     # ------------------------------------------------------------------ blocks of rows
@@ -151,19 +154,25 @@ class Fitted(Trained):
         return convert(block, self.view, values.dtype, values.device)
 
     @torch.no_grad()
-    def read_encoded(self, X: Any, read: Callable[[Model, Tensor], Tensor]) -> np.ndarray:
+    def read_encoded(
+        self, X: Any, read: Callable[[Model, Tensor, Tensor | None], Tensor]
+    ) -> np.ndarray:
         """Read something off the encoder's output for each row.
 
-        ``read`` gets the model and the raw output, shape (rows, n_raw).
+        ``read`` gets the model, the raw output, shape (rows, n_raw), and the factor of rows with
+        gaps.
         """
         affine, results = self.view.affine, Rowwise(X.shape[0])
         for model, block in self.blocks(X):
-            raw = None if affine is None else model.encoder.evaluate_rows(block, *affine)
+            raw = factor = None
+            if affine is not None and not has_gaps(block):
+                raw = model.encoder.evaluate_rows(block, *affine)
             if raw is None:
-                output = model.encoder.evaluate(self.batch(model, block).inputs)
+                batch = self.batch(model, block)
+                output, factor = model.encoder.evaluate(batch.inputs), batch.factor
             else:
                 output = as_tensor(raw)
-            results.append(read(model, output).numpy())
+            results.append(read(model, output, factor).numpy())
         return results.array
 
     @torch.no_grad()
@@ -180,13 +189,14 @@ class Fitted(Trained):
 
     def means(self, X: Any) -> np.ndarray:
         """Posterior means, shape (rows, n_components)."""
-        return self.read_encoded(X, Model.posterior_mean)[:, self.report.order]
+        means = self.read_encoded(X, lambda model, raw, _: model.posterior_mean(raw))
+        return means[:, self.report.order]
 
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Posterior means and standard deviations, each of shape (rows, n_components)."""
 
-        def both(model: Model, raw: Tensor) -> Tensor:
-            q = model.read_posterior(raw)
+        def both(model: Model, raw: Tensor, factor: Tensor | None) -> Tensor:
+            q = model.read_posterior(raw, factor)
             return torch.stack([q.mean, q.variance.sqrt()], 1)
 
         moments = self.read_encoded(X, both)[..., self.report.order]
@@ -221,7 +231,7 @@ class Fitted(Trained):
         """Log p(x|z) at the posterior mean of each row."""
 
         def log_p(model: Model, batch: Batch) -> Tensor:
-            z = model.encode(batch.inputs).mean[None]
+            z = model.encode(batch.inputs, batch.factor).mean[None]
             log_p = model.log_likelihood(z, batch)[0] + model.constant(batch)
             return log_p - self._log_jacobian(batch)
 
@@ -229,11 +239,11 @@ class Fitted(Trained):
 
     def _log_jacobian(self, batch: Batch) -> Any:
         """What a log-density of targets is more than that of X, or of the table: one, or by row."""
-        shift = self.view.log_jacobian()
-        if self.table is None or not self.table.has_scores:
-            return shift
-        of_rows = self.table.log_jacobian(self.view.back(batch.target.numpy()))
-        return shift - torch.as_tensor(of_rows).to(batch.target)
+        observed = None if batch.observed is None else batch.observed.numpy()
+        shift = self.view.log_jacobian(observed)
+        if self.table is not None and self.table.has_scores:
+            shift = shift - self.table.log_jacobian(self.view.back(batch.target.numpy()), observed)
+        return shift if isinstance(shift, float) else torch.as_tensor(shift).to(batch.target)
 
     @torch.no_grad()
     def draws(self, X: Any, eps: Tensor) -> list[Draws]:
@@ -252,10 +262,17 @@ class Fitted(Trained):
         return passes
 
     @torch.no_grad()
-    def decode(self, Z: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+    def decode(
+        self,
+        Z: np.ndarray,
+        rng: np.random.Generator | None = None,
+        offset: np.ndarray | None = None,
+    ) -> np.ndarray:
         """E[x|z] of latents, or, with a generator, draws of p(x|z).
 
-        Cells of a table that are drawn outside the range of fit are drawn again.
+        ``offset`` is the rows' own part of the location, as the view has it. Cells of a table that
+        are drawn outside the range of fit are drawn again. A column that had no cells at fit has
+        none.
         """
         model = self.model(TORCH_DTYPES[Z.dtype.name])
         z = np.empty_like(Z)
@@ -266,10 +283,14 @@ class Fitted(Trained):
         for start in range(0, len(z), step):
             rows = slice(start, start + step)
             raw = model.decode(as_tensor(z[rows]))
+            if offset is not None:
+                raw[:, : model.width.location] += as_tensor(offset[rows], raw.dtype)
             if rng is None:
                 X[rows] = self.view.back(model.mean(raw).numpy())
             else:
                 X[rows] = self._drawn(model, raw.numpy(), parameters, rng)
+        if self.table is None and self.view.gaps is not None:
+            X[:, self.view.gaps.unseen] = np.nan
         return X
 
     def _drawn(

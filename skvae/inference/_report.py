@@ -94,7 +94,7 @@ def latent_moments(model: Model, batch: Batch, scale: np.ndarray) -> dict[str, n
         torch.ones(len(batch.inputs), dtype=torch.float64) if batch.weight is None else batch.weight
     )
     weight = weight / weight.sum()
-    q = model.encode(batch.inputs)
+    q = model.encode(batch.inputs, batch.factor)
     kl = closed_form_kl(q, model.prior_density())
     most = min(_JACOBIAN_ROWS, max(_LEAST_ROWS, _JACOBIAN_CELLS // batch.inputs.shape[1]))
     rows = as_tensor(_spread(len(weight), most))

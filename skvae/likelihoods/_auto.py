@@ -45,7 +45,7 @@ def choose(raw: Raw) -> Likelihood:
     Parameters
     ----------
     raw : Raw
-        The column, all rows.
+        The column, all rows. Cells that are missing do not count.
 
     Returns
     -------
@@ -57,12 +57,13 @@ def choose(raw: Raw) -> Likelihood:
     ValueError
         If a column of strings looks like identifiers or free text.
     """
+    raw = raw.known()
+    values = raw.values
+    if raw.kind == "date" or not len(values):
+        return Gaussian(noise="feature")
     if raw.kind == "level":
         return _of_levels(raw)
-    values = raw.values
     n_distinct = len(np.unique(values))
-    if raw.kind == "date":
-        return Gaussian(noise="feature")
     if n_distinct <= 1:
         return Categorical()
     if n_distinct <= _MOST_VALUES and len(values) >= _ROWS_PER_VALUE * n_distinct:

@@ -12,6 +12,7 @@ import torch
 from sklearn.utils import check_scalar
 from torch import Tensor
 
+from skvae._core.checks import check_choice
 from skvae._core.flat import Pullback
 from skvae.likelihoods._base import Likelihood, Response
 from skvae.tables import Coding, ColumnRanges, Moments, View
@@ -37,6 +38,9 @@ class Categorical(Likelihood):
         are generated. A single such level stays as it is.
     max_categories : int, default=None
         Largest number of levels, those pooled counting as one; by default there is no bound.
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a level is that comes later than at fit: a missing cell, or an error. Where levels are
+        pooled, it counts as one of them.
     n_levels : tuple of int, default=None
         Number of levels of each column, for an X that holds indicators already. By default they are
         read from the table.
@@ -67,10 +71,12 @@ class Categorical(Likelihood):
         *,
         min_frequency: int | None = None,
         max_categories: int | None = None,
+        handle_unknown: str = "missing",
         n_levels: tuple[int, ...] | None = None,
     ) -> None:
         self.min_frequency = min_frequency
         self.max_categories = max_categories
+        self.handle_unknown = handle_unknown
         self.n_levels = n_levels
 
     @property
@@ -82,7 +88,8 @@ class Categorical(Likelihood):
             value = getattr(self, name)
             if value is not None:
                 check_scalar(value, name, Integral, min_val=1)
-        return Coding("indicators", self.min_frequency, self.max_categories)
+        check_choice(self, "handle_unknown", ("missing", "error"))
+        return Coding("indicators", self.min_frequency, self.max_categories, self.handle_unknown)
 
     def for_levels(self, counts: Sequence[np.ndarray]) -> Likelihood:
         """Give the likelihood of indicators."""

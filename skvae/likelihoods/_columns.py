@@ -189,13 +189,17 @@ class Columns(BaseComposition):
                     )
                 owner[j] = name, likelihood
         for j, raw in enumerate(source.columns):
-            if j not in owner:
+            if j not in owner or (_has_levels(owner[j][1]) and raw.is_missing.all()):
                 likelihood = choose(raw)
                 name = _snake(type(likelihood).__name__)
                 while name in taken:
                     name += "_auto"
                 owner[j] = name, likelihood
         return [owner[j] for j in range(len(source.columns))]
+
+
+def _has_levels(likelihood: Likelihood) -> bool:
+    return likelihood.coding.kind in ("indicators", "codes")
 
 
 def _shares(likelihood: Likelihood) -> bool:
@@ -207,7 +211,7 @@ def _shares(likelihood: Likelihood) -> bool:
 
 
 def _for_columns(likelihood: Likelihood, columns: list[Column]) -> Likelihood:
-    if likelihood.coding.kind == "number":
+    if not _has_levels(likelihood):
         return likelihood
     levels = [column.levels for column in columns if column.levels is not None]
     return likelihood.for_levels([own.totals for own in levels])

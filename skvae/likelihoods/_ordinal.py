@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skvae._core.checks import check_choice
 from skvae._core.flat import Pullback, Shape
 from skvae._core.math import logistic, soft_bound, soft_bound_inverse, soft_bound_vjp
 from skvae.likelihoods._base import Likelihood, Response
@@ -34,6 +35,8 @@ class Ordinal(Likelihood):
 
     Parameters
     ----------
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a level is that comes later than at fit: a missing cell, or an error.
     shares : tuple of tuple of float, default=None
         Share of the rows at each level of each column, from which the thresholds start, for an X
         that holds places already. By default they are read from the table.
@@ -56,18 +59,27 @@ class Ordinal(Likelihood):
     has_domain = True
     is_written = True
 
-    def __init__(self, *, shares: tuple[tuple[float, ...], ...] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        handle_unknown: str = "missing",
+        shares: tuple[tuple[float, ...], ...] | None = None,
+    ) -> None:
+        self.handle_unknown = handle_unknown
         self.shares = shares
 
     @property
     def coding(self) -> Coding:  # type: ignore[override]
         """Levels become their places."""
-        return Coding("codes" if self.shares is None else "number")
+        if self.shares is not None:
+            return Coding()
+        check_choice(self, "handle_unknown", ("missing", "error"))
+        return Coding("codes", handle_unknown=self.handle_unknown)
 
     def for_levels(self, counts: Sequence[np.ndarray]) -> Likelihood:
         """Give the likelihood of places."""
         shares = tuple(tuple((count / count.sum()).tolist()) for count in counts)
-        return type(self)(shares=shares)
+        return type(self)(**{**self.get_params(deep=False), "shares": shares})
 
     def _n_levels(self, n_targets: int) -> np.ndarray:
         sizes = np.array([len(levels) for levels in self.shares or ()])

@@ -211,17 +211,21 @@ class Model:
         for network in self.networks:
             network.train(mode)
 
-    def read_posterior(self, raw: Tensor) -> Any:
-        """Posterior of rows, given the encoder's output."""
-        return self.posterior(raw, self.n_components, self.of_posterior.params)
+    def read_posterior(self, raw: Tensor, factor: Tensor | None = None) -> Any:
+        """Posterior of rows, given the encoder's output.
+
+        ``factor`` is what their gaps make of its noise, as in ``Batch``.
+        """
+        q = self.posterior(raw, self.n_components, self.of_posterior.params)
+        return q if factor is None else q.stretched(factor)
 
     def posterior_mean(self, raw: Tensor) -> Tensor:
         """Posterior means alone, shape (rows, n_components)."""
         return self.posterior.mean(raw, self.n_components, self.of_posterior.params)
 
-    def encode(self, inputs: Tensor) -> Any:
+    def encode(self, inputs: Tensor, factor: Tensor | None = None) -> Any:
         """Posterior of rows, given their inputs of shape (rows, n_inputs)."""
-        return self.read_posterior(self.encoder.evaluate(inputs))
+        return self.read_posterior(self.encoder.evaluate(inputs), factor)
 
     def prior_density(self) -> Density:
         """P(z), with the current parameters."""
@@ -254,7 +258,7 @@ class Model:
 
         ``eps`` of shape (draws, rows or 1, n_components) holds standard normal draws.
         """
-        q = self.encode(batch.inputs)
+        q = self.encode(batch.inputs, batch.factor)
         z = q.transform(eps)
         return Draws(q, self.prior_density(), z, self.log_likelihood(z, batch))
 

@@ -2,7 +2,7 @@
 
 from skvae.posteriors._base import Posterior
 from skvae.posteriors._deterministic import Deterministic, Point
-from skvae.posteriors._diagonal_normal import DiagonalNormal, Normal
+from skvae.posteriors._diagonal_normal import DiagonalNormal, Normal, StretchedNormal
 from skvae.posteriors._flow import Flow, FlowNormal
 from skvae.posteriors._full_normal import FullCovarianceNormal, FullNormal
 
@@ -16,4 +16,5 @@ __all__ = [
     "Normal",
     "Point",
     "Posterior",
+    "StretchedNormal",
 ]

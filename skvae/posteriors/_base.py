@@ -18,7 +18,9 @@ class Posterior(BaseEstimator, ABC):
 
     Calling one gives the distributions of rows: an object with ``mean`` and ``variance`` of shape
     (rows, n_components), ``transform(eps)`` from standard normal draws to latents, ``log_prob(z)``
-    and ``detached()``, the same with no way back to the parameters.
+    and ``detached()``, the same with no way back to the parameters. For rows with gaps there is
+    ``stretched(factor)``, the same with its standard normal noise times a lower triangle L of each
+    row, (rows, n_components, n_components), or its diagonal.
     """
 
     #: Whether it has a density: without one there is no KL, and no likelihood of a row.

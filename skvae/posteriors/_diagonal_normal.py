@@ -10,6 +10,7 @@ from torch import Tensor
 
 from skvae._core.math import LOG_2PI, soft_bound, soft_bound_inverse
 from skvae.posteriors._base import Posterior
+from skvae.posteriors._full_normal import FullNormal
 
 
 class Normal(NamedTuple):
@@ -33,6 +34,17 @@ class Normal(NamedTuple):
         """Give the same distributions with no way back to the encoder."""
         return Normal(self.mean.detach(), self.log_variance.detach())
 
+    @property
+    def marginals(self) -> Normal:
+        """Each latent by itself."""
+        return self
+
+    def stretched(self, factor: Tensor) -> Normal | StretchedNormal:
+        """Give N(mean, L S^2 L'), with S the standard deviations."""
+        if factor.ndim == 2:
+            return Normal(self.mean, self.log_variance + 2.0 * factor.log())
+        return StretchedNormal(self.mean, factor * (0.5 * self.log_variance).exp()[:, None, :])
+
     def transform(self, eps: Tensor) -> Tensor:
         """Reparameterise (Kingma and Welling 2013, section 2.4): z = mean + std * eps.
 
@@ -49,6 +61,15 @@ class Normal(NamedTuple):
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density of ``z`` (draws, rows, n_components), summed over latents."""
         return self.log_prob_of_each(z).sum(-1)
+
+
+class StretchedNormal(FullNormal):
+    """The posteriors of rows with gaps: independent noise, times a factor that is not trained."""
+
+    @property
+    def marginals(self) -> Normal:
+        """Each latent by itself."""
+        return Normal(self.mean, self.variance.log())
 
 
 class DiagonalNormal(Posterior):

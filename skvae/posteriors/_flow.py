@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from skvae._core.flow import SplineFlow
 from skvae._core.math import normal_draws, soft_bound, soft_bound_inverse
 from skvae.posteriors._base import Posterior
 from skvae.posteriors._diagonal_normal import Normal
+from skvae.posteriors._full_normal import FullNormal
 
 # Number of draws over which the moments of a flow are taken.
 _MOMENT_DRAWS = 32
@@ -25,7 +26,7 @@ class FlowNormal:
 
     Attributes
     ----------
-    base : Normal
+    base : Normal or FullNormal
         What is bent.
     context : Tensor of shape (rows, n_context)
         What the flow is conditioned on.
@@ -35,7 +36,7 @@ class FlowNormal:
         The flow's.
     """
 
-    base: Normal
+    base: Normal | FullNormal
     context: Tensor
     flow: SplineFlow
     parameters: Sequence[Tensor]
@@ -56,13 +57,16 @@ class FlowNormal:
 
     def detached(self) -> FlowNormal:
         """Give the same distributions with no way back to the encoder or the flow."""
-        parameters = [p.detach() for p in self.parameters]
-        return FlowNormal(
+        return replace(
+            self,
             base=self.base.detached(),
             context=self.context.detach(),
-            flow=self.flow,
-            parameters=parameters,
+            parameters=[p.detach() for p in self.parameters],
         )
+
+    def stretched(self, factor: Tensor) -> FlowNormal:
+        """Stretch the noise that is bent."""
+        return replace(self, base=self.base.stretched(factor))
 
     def _bend(self, x: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         context = self.context.expand(*x.shape[:-1], -1)

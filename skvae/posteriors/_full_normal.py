@@ -40,16 +40,28 @@ class FullNormal(NamedTuple):
         """Give the same distributions with no way back to the encoder."""
         return FullNormal(self.mean.detach(), self.factor.detach())
 
+    def stretched(self, factor: Tensor) -> FullNormal:
+        """Give N(mean, F L L' F') for a factor F, or its diagonal."""
+        factor = factor.diag_embed() if factor.ndim == 2 else factor
+        return FullNormal(self.mean, factor @ self.factor)
+
     def transform(self, eps: Tensor) -> Tensor:
         """Reparameterise: z = mean + L eps, shape (draws, rows, n_components)."""
-        return self.mean + (self.factor @ eps.unsqueeze(-1)).squeeze(-1)
+        return self.mean + _of_rows(self.factor, eps)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density of ``z`` (draws, rows, n_components)."""
-        residual = (z - self.mean).unsqueeze(-1)
-        factor = self.factor.expand(*residual.shape[:-2], *self.factor.shape[-2:])
-        eps = torch.linalg.solve_triangular(factor, residual, upper=False).squeeze(-1)
+        one = torch.eye(self.mean.shape[-1]).to(self.factor)
+        inverse = torch.linalg.solve_triangular(self.factor, one, upper=False)
+        eps = _of_rows(inverse, z - self.mean)
         return -0.5 * (eps.square() + LOG_2PI).sum(-1) - self.log_diagonal.sum(-1)
+
+
+def _of_rows(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Multiply each row's vectors (..., rows or 1, k) by its matrix, as one product per row."""
+    shape = (*vectors.shape[:-2], *matrices.shape[:-1])
+    rows = vectors.expand(shape).reshape(-1, *matrices.shape[:-1]).permute(1, 2, 0)
+    return (matrices @ rows).permute(2, 0, 1).reshape(shape)
 
 
 class FullCovarianceNormal(Posterior):

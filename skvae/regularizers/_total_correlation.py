@@ -31,8 +31,8 @@ def aggregate_density(q: Any, z: Tensor, weight: Tensor) -> AggregateDensity:
 
     Parameters
     ----------
-    q : Normal
-        Posteriors of rows, whose latents are independent.
+    q : Normal or StretchedNormal
+        Posteriors of rows, whose latents are independent, or depend on each other by gaps alone.
     z : Tensor of shape (n, n_components)
         Draws.
     weight : Tensor of shape (rows,)
@@ -43,10 +43,12 @@ def aggregate_density(q: Any, z: Tensor, weight: Tensor) -> AggregateDensity:
     density : AggregateDensity
         Log-densities of each draw.
     """
-    each = q.log_prob_of_each(z.unsqueeze(1))  # (n, rows, n_components)
+    z = z.unsqueeze(1)
+    each = q.marginals.log_prob_of_each(z)  # (n, rows, n_components)
+    joint = each.sum(-1) if q.marginals is q else q.log_prob(z)
     log_weight = weight.log()
     return AggregateDensity(
-        torch.logsumexp(each.sum(-1) + log_weight, 1),
+        torch.logsumexp(joint + log_weight, 1),
         torch.logsumexp(each + log_weight[:, None], 1),
     )
 

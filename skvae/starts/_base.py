@@ -34,7 +34,8 @@ class Start(BaseEstimator, ABC):
     def write(self, model: Model, prepared: Prepared, rows: Rows, seed: int) -> None:
         """Set every parameter of the model.
 
-        ``rows`` are the training rows, and ``seed`` is that of all draws.
+        ``rows`` are the training rows, and ``seed`` is that of all draws. A start that has a linear
+        model fills their gaps by it: ``rows.fill(prepared.gaps(...))``.
         """
 
 

@@ -42,6 +42,25 @@ def eigenpairs(
     return values[::-1], vectors[:, ::-1]
 
 
+def shrunk_noise(
+    left: np.ndarray,
+    variance: np.ndarray,
+    n_rows: np.ndarray | float,
+    groups: np.ndarray,
+    least: np.ndarray | None,
+) -> np.ndarray:
+    """Noise of each column, for what latents leave of its variance over some number of rows."""
+    is_fixed, varies = groups == FIXED_NOISE, variance > 0
+    _, group = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(group, varies)
+    prior = _PRIOR_ROWS * _PRIOR_SHARE * variance
+    noise = (n_rows * left.clip(min=0.0) + prior) / (n_rows + _PRIOR_ROWS)
+    if len(sizes) < len(noise):  # columns that share a noise have their mean, as in PCA
+        noise = (np.bincount(group, np.where(varies, noise, 0.0)) / sizes.clip(min=1.0))[group]
+    noise = np.where(varies & ~is_fixed, noise, 1.0)
+    return noise if least is None else np.maximum(noise, least)
+
+
 def noise_by_column(
     residuals: Residuals, groups: np.ndarray, n_components: int, least: np.ndarray | None = None
 ) -> np.ndarray:
@@ -64,17 +83,9 @@ def noise_by_column(
         A column that does not vary has a noise of 1.
     """
     variance, n_rows, n = residuals.variance, residuals.moments.count, len(residuals.factor)
-    is_fixed, varies = groups == FIXED_NOISE, variance > 0
-    _, group = np.unique(groups, return_inverse=True)
-    sizes = np.bincount(group, varies)
 
     def shrunk(left: np.ndarray) -> np.ndarray:
-        seen, prior = n_rows * left.clip(min=0.0), _PRIOR_ROWS * _PRIOR_SHARE * variance
-        noise = (seen + prior) / (n_rows + _PRIOR_ROWS)
-        if len(sizes) < n:  # columns that share a noise have their mean, as in PCA
-            noise = (np.bincount(group, np.where(varies, noise, 0.0)) / sizes.clip(min=1.0))[group]
-        noise = np.where(varies & ~is_fixed, noise, 1.0)
-        return noise if least is None else np.maximum(noise, least)
+        return shrunk_noise(left, variance, n_rows, groups, least)
 
     n_pairs = min(n_components, n - 1)
     if n_pairs < 1:

@@ -9,7 +9,7 @@ from skvae.model import Architecture, Model
 from skvae.starts._base import Start, start_components, start_noise
 from skvae.starts._prepared import Prepared, Principal
 from skvae.starts._random import Random
-from skvae.tables import Rows
+from skvae.tables import Rows, refilled
 
 # "auto" races starts from this many latents and rows on.
 _RACE_COMPONENTS = 16
@@ -58,6 +58,7 @@ class PrincipalComponents(Start):
         if has_density and model.likelihood.screens_latents and len(start.eigenvalues):
             start = _screened(model, prepared, start, rows, generator)
         _write(model, prepared, start)
+        rows.fill(prepared.gaps(start, model.n_components, of_latents=has_density))
 
 
 def _write(model: Model, prepared: Prepared, start: Principal) -> None:
@@ -71,26 +72,30 @@ def _write(model: Model, prepared: Prepared, start: Principal) -> None:
     weights = start.vectors * signal * response.gain[:, None]
     if start.unit is not None:
         slopes, weights = slopes / start.unit, weights * start.unit[:, None]
+    means = torch.zeros(model.n_components, dtype=torch.float64)
+    if start.mean is not None:
+        means[:m] = torch.from_numpy(slopes @ (-start.mean * response.spread))
     scale = prepared.view.input_scale
     if scale is not None:  # a constant feature, of scale 0, has no part in any axis
+        scale = scale[: slopes.shape[1]]
         slopes = np.divide(slopes, scale, out=np.zeros_like(slopes), where=scale > 0)
     linear = np.square(weights).sum(1)
     variance = model.likelihood.location_variance(linear, response)
     if variance is not linear:
         weights *= np.sqrt(np.divide(variance, linear, where=linear > 0, out=linear))[:, None]
     natural = model.likelihood.recentred(response.natural, variance)
+    if start.mean is not None:
+        natural = natural + start.mean * response.gain
     log_variance = torch.zeros(model.n_components, dtype=torch.float64)
     log_variance[:m] = torch.from_numpy(np.log(start.noise_variance / start.eigenvalues))
     encoder, decoder = model.encoder, model.decoder
     with torch.no_grad():
         encoder.linear.zero_()
         decoder.linear.zero_()
-        encoder.linear[:m] = torch.from_numpy(slopes)
+        encoder.linear[:m, : slopes.shape[1]] = torch.from_numpy(slopes)
         decoder.linear[:, :m] = torch.from_numpy(weights)
         decoder.output_bias[: len(natural)] = torch.from_numpy(natural)
-        encoder.output_bias.copy_(
-            model.posterior.raw_output(torch.zeros_like(log_variance), log_variance)
-        )
+        encoder.output_bias.copy_(model.posterior.raw_output(means, log_variance))
 
 
 @torch.no_grad()
@@ -108,9 +113,13 @@ def _screened(
     weight = torch.ones(n).to(batch.inputs) if batch.weight is None else batch.weight
 
     def bound(kept: list[int]) -> float:
-        _write(model, prepared, start.of(kept))
+        some = start.of(kept)
+        _write(model, prepared, some)
+        shown = batch
+        if batch.observed is not None:
+            shown = refilled(batch, prepared.gaps(some, model.n_components, of_latents=True))
         rest = [latent for latent in range(eps.shape[-1]) if latent not in kept]
-        values = model.log_weights(batch, eps[..., kept + rest])[0]
+        values = model.log_weights(shown, eps[..., kept + rest])[0]
         return float((values * weight).sum() / weight.sum())
 
     kept = list(range(len(start.eigenvalues)))

@@ -23,3 +23,6 @@ class Random(Start):
         response = prepared.response
         n_noises = 1 if response.has_noise("shared") else len(response.spread)
         start_noise(model, np.ones(n_noises), response)
+        if prepared.factors is not None:
+            linear = prepared.principal()
+            rows.fill(prepared.gaps(linear, prepared.n_components, of_latents=False))

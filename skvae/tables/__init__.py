@@ -4,14 +4,18 @@ from skvae.tables._blocks import (
     ColumnRanges,
     Moments,
     blocks,
+    has_gaps,
+    never_seen,
     pick,
     share_of_zeros,
     weighted_moments,
 )
+from skvae.tables._gaps import Gaps
 from skvae.tables._levels import Coding
-from skvae.tables._rows import Batch, Rows, convert, shuffled
-from skvae.tables._source import Raw, Source, read_source
-from skvae.tables._table import Column, Table, read_column
+from skvae.tables._missingness import Missingness, read_missingness
+from skvae.tables._rows import Batch, Rows, convert, refilled, shuffled
+from skvae.tables._source import Raw, Source, given_cells, library_of, read_source
+from skvae.tables._table import Column, Table, plain_table, read_column
 from skvae.tables._view import PER_LIBRARY, Link, View, library_sizes, per_library, shown
 from skvae.tables._write import write_columns
 
@@ -21,7 +25,9 @@ __all__ = [
     "Coding",
     "Column",
     "ColumnRanges",
+    "Gaps",
     "Link",
+    "Missingness",
     "Moments",
     "Raw",
     "Rows",
@@ -30,11 +36,18 @@ __all__ = [
     "View",
     "blocks",
     "convert",
+    "given_cells",
+    "has_gaps",
+    "library_of",
     "library_sizes",
+    "never_seen",
     "per_library",
     "pick",
+    "plain_table",
     "read_column",
+    "read_missingness",
     "read_source",
+    "refilled",
     "share_of_zeros",
     "shown",
     "shuffled",

@@ -116,6 +116,29 @@ def _whole(values: np.ndarray) -> np.ndarray:
     return (values == np.floor(values)) | np.isnan(values)
 
 
+def has_gaps(X: Any) -> bool:
+    """Say whether a cell is missing."""
+    if sparse.issparse(X):
+        return bool(np.isnan(X.data).any())
+    step = max(1, BLOCK_CELLS // X.shape[1])
+    for start in range(0, X.shape[0], step):
+        block = X[start : start + step]
+        # A sum is faster than a mask, but may overflow.
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_suspect = np.isnan(np.sum(block))
+        if is_suspect and np.isnan(block).any():
+            return True
+    return False
+
+
+def never_seen(X: Any) -> np.ndarray:
+    """Which columns have no cell that is not missing."""
+    counts = np.zeros(X.shape[1])
+    for _, block in blocks(X):
+        counts += (~np.isnan(block)).sum(0)
+    return counts == 0
+
+
 def blocks(X: Any, width: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield ``X`` as dense float64 blocks of rows, each with its slice.
 
@@ -141,6 +164,11 @@ def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
     with np.errstate(over="ignore", invalid="ignore"):
         if sparse.issparse(X):
             mean, variance = mean_variance_axis(X.astype(np.float64), axis=0, weights=weight)
+            if has_gaps(X):
+                unseen = never_seen(X)
+                mean[unseen], variance[unseen] = 0.0, 0.0
+        elif has_gaps(X):
+            mean, variance = _observed_moments(X, weight)
         else:
             ones = np.ones(n_samples) if weight is None else weight
             mean = sum(ones[rows] @ block for rows, block in blocks(X)) / total
@@ -166,18 +194,39 @@ def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
     )
 
 
-def share_of_zeros(X: Any, weight: np.ndarray | None) -> np.ndarray:
-    """Weighted share of cells that are 0 in each feature."""
+def _observed_moments(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of the observed cells of each feature; 0 where there are none."""
     weight = np.ones(X.shape[0]) if weight is None else weight
-    if sparse.issparse(X):
+    total = np.zeros(X.shape[1])
+    for rows, block in blocks(X):
+        total += weight[rows] @ ~np.isnan(block)
+    total = np.where(total > 0, total, 1.0)
+    mean = sum(weight[rows] @ np.nan_to_num(b, posinf=np.inf) for rows, b in blocks(X)) / total
+    squares = (
+        weight[rows] @ np.square(np.where(np.isnan(block), 0.0, block - mean))
+        for rows, block in blocks(X)
+    )
+    return mean, sum(squares) / total
+
+
+def share_of_zeros(X: Any, weight: np.ndarray | None) -> np.ndarray:
+    """Weighted share of observed cells that are 0 in each feature."""
+    weight = np.ones(X.shape[0]) if weight is None else weight
+    if sparse.issparse(X) and not has_gaps(X):
         return 1.0 - weight @ (X != 0) / weight.sum()
-    return sum(weight[rows] @ (block == 0) for rows, block in blocks(X)) / weight.sum()
+    zeros, total = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    for rows, block in blocks(X):
+        zeros += weight[rows] @ (block == 0)
+        total += weight[rows] @ ~np.isnan(block)
+    return np.divide(zeros, total, out=np.zeros_like(zeros), where=total > 0)
 
 
 def _varies(X: Any) -> bool:
     """Say whether any two rows differ."""
-    first = next(blocks(X))[1][0]
-    return any((block != first).any() for _, block in blocks(X))
+    low = high = np.full(X.shape[1], np.nan)
+    for _, block in blocks(X):
+        low, high = np.fmin(low, np.fmin.reduce(block)), np.fmax(high, np.fmax.reduce(block))
+    return bool((low < high).any())
 
 
 class Picked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +21,14 @@ class Coding:
         in their order.
     min_frequency, max_categories : int or None
         Rarer levels, and those beyond this number, are pooled.
+    handle_unknown : {"missing", "error"}
+        What a level is that fit did not see, where none are pooled.
     """
 
     kind: str = "number"
     min_frequency: int | None = None
     max_categories: int | None = None
+    handle_unknown: str = "missing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +43,14 @@ class Levels:
         Number of rows of each, or their weight.
     places : ndarray of int of shape (n_levels,)
         Place of each among the indicators or codes; pooled levels share the last one.
+    handle_unknown : {"missing", "error"}
+        What a level is that fit did not see, where none are pooled.
     """
 
     values: np.ndarray
     counts: np.ndarray
     places: np.ndarray
+    handle_unknown: str = "missing"
 
     @property
     def n_places(self) -> int:
@@ -69,30 +76,35 @@ class Levels:
         return [own[place] for place in sorted(own)]
 
     def find(self, raw: Raw) -> np.ndarray:
-        """Place of each cell's level.
+        """Place of each cell's level, float64, and NaN where it is missing.
 
         A number between levels counts as the nearest. A level that fit did not see counts as one of
-        those that are pooled.
+        those that are pooled, or else as missing.
 
         Raises
         ------
         ValueError
-            If there is such a level, and none are pooled.
+            If there is such a level, none are pooled, and handle_unknown is "error".
         """
         if raw.kind != "level":
             middle = 0.5 * (self.values[1:] + self.values[:-1])
-            return self.places[np.searchsorted(middle, raw.values)]
-        order = dict(zip(self.values.tolist(), self.places.tolist(), strict=True))
-        unknown = self.n_places - 1 if self.is_pooled else -1
-        found = np.array([order.get(value, unknown) for value in raw.values], dtype=np.intp)
-        if found.min(initial=0) < 0:
+            place = self.places[np.searchsorted(middle, raw.values)]
+            return np.where(raw.is_missing, np.nan, place)
+        order: dict[Any, float] = dict(zip(self.values.tolist(), self.places.tolist(), strict=True))
+        unknown = -1.0 if self.handle_unknown == "error" else np.nan
+        if self.is_pooled:
+            unknown = self.n_places - 1.0
+        order[None] = np.nan
+        found = np.array([order.get(value, unknown) for value in raw.values], dtype=np.float64)
+        if (found < 0).any():
             row = int((found < 0).argmax())
             known = ", ".join(repr(level) for level in self.values[:10].tolist())
             raise ValueError(
                 f"Column {raw.name!r} holds {raw.values[row]!r} in row {row}, which was not there "
-                f"at fit. Known are {known}{', ...' if len(self.values) > 10 else ''}. Drop the "
-                f"row, fit with rows that have it, in a search by KFold(shuffle=True), or pool "
-                f"rare levels by Categorical(min_frequency=...), which takes new ones, too."
+                f"at fit. Known are {known}{', ...' if len(self.values) > 10 else ''}. Let it "
+                f"count as missing, by handle_unknown='missing', fit with rows that have it, in a "
+                f"search by KFold(shuffle=True), or pool rare levels by "
+                f"Categorical(min_frequency=...), which takes new ones, too."
             )
         return found
 
@@ -109,7 +121,7 @@ class Levels:
 
 
 def read_levels(raw: Raw, coding: Coding, weight: np.ndarray | None = None) -> Levels:
-    """Read the levels of a column, with the weights of their rows.
+    """Read the levels of a column without missing cells, with the weights of their rows.
 
     Raises
     ------
@@ -125,15 +137,21 @@ def read_levels(raw: Raw, coding: Coding, weight: np.ndarray | None = None) -> L
         order = {level: i for i, level in enumerate(level for level in declared if level in found)}
         values, index = np.asarray(list(order)), np.array([order[cell] for cell in cells])
     counts = np.bincount(index, weight)
+    levels = Levels(
+        values=values,
+        counts=counts,
+        places=_pool(counts, coding) if coding.kind == "indicators" else np.arange(len(values)),
+        handle_unknown=coding.handle_unknown,
+    )
     if coding.kind == "indicators":
-        return Levels(values=values, counts=counts, places=_pool(counts, coding))
+        return levels
     if raw.kind == "level" and not raw.is_ordered and len(values) > 2:
         raise ValueError(
             f"Ordinal() needs an order, but column {raw.name!r} holds {raw.dtype} without one. "
             f"Make it an ordered category, by pandas.Categorical(..., ordered=True) or "
             f"polars.Enum, or choose Categorical()."
         )
-    return Levels(values=values, counts=counts, places=np.arange(len(values)))
+    return levels
 
 
 def _pool(counts: np.ndarray, coding: Coding) -> np.ndarray:

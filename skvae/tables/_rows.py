@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from scipy import sparse
 from torch import Tensor
 
 from skvae._core.arrays import as_tensor, numpy_type
-from skvae.tables._blocks import BLOCK_CELLS
+from skvae.tables._blocks import BLOCK_CELLS, has_gaps
+from skvae.tables._gaps import Gaps
 from skvae.tables._view import View
 
 # A table of more cells is not converted whole: 256 MiB of float32.
@@ -43,6 +44,8 @@ class Batch:
         Row weights of mean 1 over the training rows; None where all are 1.
     offset : Tensor of shape (rows, 1) or (rows, location) or None
         The rows' own part of the decoder's location, such as the log of a library size.
+    factor : Tensor of shape (rows, n_components, n_components) or (rows, n_components) or None
+        What the gaps of each row make of its posterior's noise: a lower triangle, or the diagonal.
     """
 
     inputs: Tensor
@@ -50,19 +53,25 @@ class Batch:
     observed: Tensor | None = None
     weight: Tensor | None = None
     offset: Tensor | None = None
+    factor: Tensor | None = None
 
-    def part(self, rows: slice) -> Batch:
-        """Give adjacent rows."""
-        inputs = self.inputs[rows]
-        own = (self.observed, self.weight, self.offset)
-        observed, weight, offset = (None if tensor is None else tensor[rows] for tensor in own)
+    def read(self, read: Callable[[Tensor], Tensor]) -> Batch:
+        """Give what a function makes of each tensor, of targets once if they are the inputs."""
+        inputs = read(self.inputs)
+        own = (self.observed, self.weight, self.offset, self.factor)
+        observed, weight, offset, factor = (None if t is None else read(t) for t in own)
         return Batch(
             inputs=inputs,
-            target=inputs if self.target is self.inputs else self.target[rows],
+            target=inputs if self.target is self.inputs else read(self.target),
             observed=observed,
             weight=weight,
             offset=offset,
+            factor=factor,
         )
+
+    def part(self, rows: slice) -> Batch:
+        """Give adjacent rows."""
+        return self.read(lambda tensor: tensor[rows])
 
 
 def shuffled(n_samples: int, n_features: int, generator: torch.Generator) -> Tensor:
@@ -90,10 +99,10 @@ def _fits(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> b
     return cells <= _RESIDENT_CELLS
 
 
-def _converted(
+def convert(
     X: Any, view: View, dtype: torch.dtype, device: torch.device, pinned: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Targets and inputs of rows; one tensor, given twice, if they are the same."""
+) -> Batch:
+    """Give rows of X as one batch without weights: ``Rows(...).part(slice(None))`` at less cost."""
 
     def moved(array: np.ndarray) -> Tensor:
         tensor = as_tensor(array)
@@ -101,13 +110,33 @@ def _converted(
             return tensor.pin_memory().to(device, non_blocking=True)
         return tensor.to(device)
 
-    kind = numpy_type(dtype)
+    kind, offset = numpy_type(dtype), _offset(X, view, dtype, device)
     if sparse.issparse(X):
         X = X.toarray()
-    targets = moved(_targets(X, view, kind))
-    if view.link == "identity":
-        return targets, targets
-    return targets, moved(view.inputs(np.asarray(X[:])).astype(kind))
+    if view.gaps is not None and (view.gaps.unseen.any() or has_gaps(X)):
+        arrays = _with_gaps(np.asarray(X[:], np.float64), view, view.gaps)
+        tensors = {name: moved(array.astype(kind)) for name, array in arrays.items()}
+        return Batch(**tensors, offset=offset)
+    targets = _targets(X, view, kind)
+    target = inputs = moved(targets)
+    if view.link != "identity":
+        targets = view.inputs(np.asarray(X[:])).astype(kind)
+        inputs = moved(targets)
+    if view.gaps is not None and view.n_masks:
+        inputs = moved(view.gaps.with_masks(targets, None))
+    return Batch(inputs=inputs, target=target, offset=offset)
+
+
+def _with_gaps(X: np.ndarray, view: View, gaps: Gaps) -> dict[str, np.ndarray]:
+    """Parts of a batch of rows with gaps."""
+    observed = ~np.isnan(X) & ~gaps.unseen
+    inputs, factor = gaps.fill(view.inputs(X), observed)
+    parts = {
+        "inputs": gaps.with_masks(inputs, observed),
+        "target": view.targets(np.where(observed, X, gaps.filler)),
+        "observed": observed,
+    }
+    return parts if factor is None else {**parts, "factor": factor}
 
 
 def _targets(X: Any, view: View, kind: np.dtype) -> np.ndarray:
@@ -123,16 +152,24 @@ def _targets(X: Any, view: View, kind: np.dtype) -> np.ndarray:
     return values
 
 
-def convert(X: Any, view: View, dtype: torch.dtype, device: torch.device) -> Batch:
-    """Give rows of X as one batch without weights: ``Rows(...).part(slice(None))`` at less cost."""
-    target, inputs = _converted(X, view, dtype, device)
-    return Batch(inputs=inputs, target=target, offset=_offset(X, view, dtype, device))
-
-
 def _offset(X: Any, view: View, dtype: torch.dtype, device: torch.device) -> Tensor | None:
     """Offsets of rows, or None if they have none."""
     offset = view.offset(X)
     return None if offset is None else torch.as_tensor(offset).to(device, dtype)
+
+
+def refilled(batch: Batch, gaps: Gaps) -> Batch:
+    """Fill the gaps of a batch in another way."""
+    assert batch.observed is not None
+    own = batch.inputs[:, : len(gaps.center)].cpu().numpy()
+    observed = batch.observed.cpu().numpy().astype(bool)
+    filled, factor = gaps.fill(own, observed)
+    like = batch.inputs
+    return replace(
+        batch,
+        inputs=torch.as_tensor(gaps.with_masks(filled, observed)).to(like),
+        factor=None if factor is None else torch.as_tensor(factor).to(like),
+    )
 
 
 class Rows:
@@ -159,6 +196,8 @@ class Rows:
     count : float
         Number of rows, or the total weight if that is larger: weights above one are repeated
         rows, weights that add up to less are relative.
+    has_gaps : bool
+        Whether a cell is missing.
     """
 
     def __init__(
@@ -176,61 +215,58 @@ class Rows:
         if weight is not None:
             self.count = max(self.count, float(weight.sum()))
             self.weight = torch.as_tensor(weight / weight.mean()).to(device, dtype)
-        self.offset = _offset(X, view, dtype, device)
-        # One of the two: targets and inputs of all rows, or where to read them.
-        self.resident: tuple[Tensor, Tensor] | None = None
+        unseen = view.gaps is not None and view.gaps.unseen.any()
+        self.has_gaps = bool(unseen) or has_gaps(X)
+        # All rows as a batch, or else where to read them.
+        self.resident: Batch | None = None
         self.source = X
         if not sparse.issparse(X) and _fits(X.shape, dtype, device):
-            self.resident = _converted(X, view, dtype, device)
-            self.source = None
+            self.resident = replace(convert(X, view, dtype, device), weight=self.weight)
+            self.source = X if self.has_gaps else None
+        # Targets and inputs, where NumPy gathers rows faster.
         self.arrays: tuple[np.ndarray, np.ndarray] | None = None
-        if self.resident is not None and device.type == "cpu":
-            targets = self.resident[0].numpy()
-            same = self.resident[1] is self.resident[0]
-            self.arrays = targets, targets if same else self.resident[1].numpy()
+        batch = self.resident
+        if batch is not None and device.type == "cpu" and not self.has_gaps:
+            targets, is_same = batch.target.numpy(), batch.target is batch.inputs
+            self.arrays = targets, targets if is_same else batch.inputs.numpy()
+
+    def fill(self, gaps: Gaps) -> None:
+        """Fill gaps as a start says."""
+        gaps = gaps.astype(numpy_type(self.dtype))
+        self.view = replace(self.view, gaps=gaps)
+        if self.resident is not None and self.has_gaps:
+            is_small = self.n_samples * gaps.n_factor <= _RESIDENT_CELLS
+            self.resident = refilled(self.resident, gaps) if is_small else None
 
     def part(self, rows: slice) -> Batch:
         """Give adjacent rows, without a copy if they are resident."""
-        if self.resident is None:
-            target, inputs = _converted(self.source[rows], self.view, self.dtype, self.device)
-        else:
-            target, inputs = self._both(lambda tensor: tensor[rows], self.resident)
-        return self._batch(inputs, target, rows)
+        if self.resident is not None:
+            return self.resident.part(rows)
+        return self._weighted(convert(self.source[rows], self.view, self.dtype, self.device), rows)
 
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
-        if self.arrays is not None:
-            rows, (targets, seen) = index.numpy(), self.arrays
-            target = inputs = torch.from_numpy(targets.take(rows, 0))
-            if seen is not targets:
-                inputs = torch.from_numpy(seen.take(rows, 0))
-        elif self.resident is not None:
-            there = index.to(self.device)
-            target, inputs = self._both(lambda tensor: tensor.index_select(0, there), self.resident)
-        else:
+        if self.resident is None:
             pinned = self.device.type == "cuda"
             X = self.source[index.cpu().numpy()]
-            target, inputs = _converted(X, self.view, self.dtype, self.device, pinned)
-        return self._batch(inputs, target, index)
-
-    def _batch(self, inputs: Tensor, target: Tensor, index: Tensor | slice) -> Batch:
-        """Give rows with their own weights and offsets."""
-        weight, offset = self.weight, self.offset
+            batch = convert(X, self.view, self.dtype, self.device, pinned)
+            return self._weighted(batch, index.to(self.device))
+        if self.arrays is None:
+            there = index.to(self.device)
+            return self.resident.read(lambda tensor: tensor.index_select(0, there))
+        rows, (targets, seen) = index.numpy(), self.arrays
+        target = inputs = torch.from_numpy(targets.take(rows, 0))
+        if seen is not targets:
+            inputs = torch.from_numpy(seen.take(rows, 0))
+        weight, offset = self.weight, self.resident.offset
         if weight is None and offset is None:
             return Batch(inputs=inputs, target=target)
-        rows = index if isinstance(index, slice) else index.to(self.device)
-        return Batch(
-            inputs=inputs,
-            target=target,
-            weight=None if weight is None else weight[rows],
-            offset=None if offset is None else offset[rows],
-        )
+        offset = None if offset is None else offset[index]
+        return self._weighted(Batch(inputs=inputs, target=target, offset=offset), index)
 
-    @staticmethod
-    def _both(read: Callable[[Any], Tensor], pair: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
-        """Read targets and inputs, once if they are the same."""
-        target = read(pair[0])
-        return target, target if pair[1] is pair[0] else read(pair[1])
+    def _weighted(self, batch: Batch, index: Tensor | slice) -> Batch:
+        """Give rows their own weights."""
+        return batch if self.weight is None else replace(batch, weight=self.weight[index])
 
     def draw(self, n_rows: int, generator: torch.Generator) -> Tensor:
         """Draw rows, each once before any is drawn again, shape (n_rows, n_features)."""

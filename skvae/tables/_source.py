@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -25,9 +26,10 @@ class Raw:
     name : str
         As in messages.
     kind : {"number", "level", "date"}
-        Numbers are float64, and so are dates, in days since 1970; levels are objects.
+        Numbers are float64, and so are dates, in days since 1970; levels are objects. A column
+        without any cell is one of numbers, whatever its type.
     values : ndarray of shape (n_samples,)
-        The cells.
+        The cells; where they are missing, NaN, or None among levels.
     dtype : str
         The library's name of the column's type.
     categories : ndarray or None
@@ -42,6 +44,17 @@ class Raw:
     dtype: str
     categories: np.ndarray | None = None
     is_ordered: bool = False
+
+    @property
+    def is_missing(self) -> np.ndarray:
+        """Whether each cell is missing, (n_samples,)."""
+        if self.kind == "level":
+            return self.values == None  # noqa: E711
+        return np.isnan(self.values)
+
+    def known(self) -> Raw:
+        """Give the cells that are not missing."""
+        return replace(self, values=self.values[~self.is_missing])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +79,100 @@ class Source:
     n_samples: int
 
     def take(self, rows: np.ndarray) -> Source:
-        """Give the rows of a mask."""
+        """Give the rows of a mask, or at an index."""
         columns = [replace(column, values=column.values[rows]) for column in self.columns]
-        return replace(self, columns=columns, n_samples=int(np.count_nonzero(rows)))
+        n_samples = np.count_nonzero(rows) if rows.dtype == bool else len(rows)
+        return replace(self, columns=columns, n_samples=int(n_samples))
+
+    def aligned(self, names: list[Any]) -> Source:
+        """Give the columns of these names, without a cell where there are none.
+
+        Raises
+        ------
+        ValueError
+            If there are others.
+        """
+        _refuse_names(self.names, names)
+        own = dict(zip(self.names, self.columns, strict=True))
+        empty = np.full(self.n_samples, np.nan)
+        columns = [
+            own.get(name, Raw(name=str(name), kind="number", values=empty, dtype="float64"))
+            for name in names
+        ]
+        return replace(self, names=names, columns=columns)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Cells of columns that all are numbers, (n_samples, n_columns).
+
+        Raises
+        ------
+        ValueError
+            If one is not.
+        """
+        for column in self.columns:
+            if column.kind != "number":
+                raise ValueError(
+                    f"Column {column.name!r} of given holds {column.kind}s, such as "
+                    f"{column.known().values[0]!r}, where that of fit held numbers. Give a number."
+                )
+        return np.column_stack([column.values for column in self.columns])
+
+
+def _refuse_names(found: Iterable[Any], names: Sequence[Any]) -> None:
+    wrong = [name for name in found if name not in names]
+    if wrong:
+        some = ", ".join(repr(name) for name in names[:20])
+        raise ValueError(
+            f"given names {wrong[0]!r}, which is no column of fit. Those are {some}"
+            f"{', ...' if len(names) > 20 else ''}."
+        )
+
+
+def given_cells(
+    given: Mapping[Any, Any], names: Sequence[Any], kinds: Sequence[str] | None
+) -> Source:
+    """Read cells by the names of their columns as a table of one row.
+
+    Parameters
+    ----------
+    given : mapping
+        Cells by name.
+    names : sequence
+        All columns.
+    kinds : sequence of {"number", "level", "date", "missing"} or None
+        What each holds; None if all hold numbers.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or its cell is of another kind.
+    """
+    _refuse_names(given, names)
+    columns = []
+    for j, name in enumerate(names):
+        value, kind = given.get(name), "number" if kinds is None else kinds[j]
+        cell = np.array([None], dtype=object)
+        cell[0] = None if _is_missing(value) else value
+        columns.append(_given_cell(str(name), cell, kind))
+    return Source(library="objects", names=list(names), columns=columns, n_samples=1)
+
+
+def _given_cell(name: str, cell: np.ndarray, kind: str) -> Raw:
+    if cell[0] is None:
+        return Raw(name=name, kind="number", values=np.array([np.nan]), dtype="float64")
+    if kind == "level":
+        return Raw(name=name, kind="level", values=cell, dtype="object")
+    try:
+        if kind == "date":
+            return _dates(name, cell.astype("datetime64[us]"), "object")
+        if kind == "number":
+            return _number(name, cell.astype(np.float64), "object")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"given has {cell[0]!r} for column {name!r}, which held {kind}s at fit. Give a {kind}."
+        ) from error
+    return _read_objects(name, cell.tolist(), "object")
 
 
 def library_of(X: Any) -> str | None:
@@ -83,12 +187,13 @@ def read_source(X: Any) -> Source:
     Parameters
     ----------
     X : DataFrame or array-like of shape (n_samples, n_features)
-        Numbers have to be finite, and no cell may be missing.
+        Cells that are NaN, None, NaT, pandas' NA or polars' null are missing, in columns of any
+        type.
 
     Raises
     ------
     ValueError
-        If a column has cells that are missing, infinite, or of several types.
+        If a column has cells that are infinite, or of several types.
     """
     library = library_of(X)
     if library == "pandas":
@@ -105,7 +210,7 @@ def read_source(X: Any) -> Source:
         read = [
             _number(name, X[:, j].astype(np.float64), X.dtype.name)
             if is_numeric
-            else _read_cells(name, X[:, j].tolist())
+            else _read_objects(name, X[:, j].tolist(), "object")
             for j, name in enumerate(names)
         ]
     return Source(library=library, names=names, columns=read, n_samples=X.shape[0])
@@ -113,7 +218,6 @@ def read_source(X: Any) -> Source:
 
 def _read_pandas(series: Any, name: str) -> Raw:
     dtype = getattr(series.dtype, "subtype", series.dtype)  # of a sparse column
-    _refuse_missing(name, series.isna())
     if hasattr(dtype, "categories"):
         values = series.astype(object).tolist()
         levels = np.array(dtype.categories.tolist(), dtype=object)
@@ -122,8 +226,8 @@ def _read_pandas(series: Any, name: str) -> Raw:
         utc = series if getattr(dtype, "tz", None) is None else series.dt.tz_convert(None)
         return _dates(name, utc.to_numpy("datetime64[us]"), str(dtype))
     if dtype.kind in "iuf":
-        return _number(name, series.to_numpy(dtype=np.float64), str(dtype))
-    if dtype.kind not in "bOUT":
+        return _number(name, series.to_numpy(dtype=np.float64, na_value=np.nan), str(dtype))
+    if dtype.kind not in "bOUT" and not series.isna().all():
         _refuse_type(name, str(dtype))
     return _read_objects(name, series.astype(object).tolist(), str(dtype))
 
@@ -132,7 +236,6 @@ def _read_polars(series: Any, name: str) -> Raw:
     import polars  # a frame of its own is at hand
 
     dtype = str(series.dtype)
-    _refuse_missing(name, series.is_null().to_numpy())
     if series.dtype.is_numeric() and not dtype.startswith("Decimal"):
         return _number(name, series.cast(polars.Float64).to_numpy(), dtype)
     if dtype == "Date" or dtype.startswith("Datetime"):
@@ -143,7 +246,7 @@ def _read_polars(series: Any, name: str) -> Raw:
         return _read_objects(name, series.cast(polars.String).to_list(), "Enum", levels, True)
     if dtype.startswith("Categorical"):
         return _read_objects(name, series.cast(polars.String).to_list(), "Categorical")
-    if dtype not in ("String", "Utf8", "Boolean"):
+    if dtype not in ("String", "Utf8", "Boolean") and series.null_count() < len(series):
         _refuse_type(name, dtype)
     return _read_objects(name, series.to_list(), dtype)
 
@@ -155,33 +258,20 @@ def _refuse_type(name: str, dtype: str) -> NoReturn:
     )
 
 
-def _read_cells(name: str, values: list[Any]) -> Raw:
-    _refuse_missing(name, [_is_missing(value) for value in values])
-    return _read_objects(name, values, "object")
-
-
 def _is_missing(value: Any) -> bool:
-    # None, NaN, NaT and pandas' NA, which alone answers neither yes nor no.
-    return value is None or type(value).__name__ == "NAType" or bool(value != value)
-
-
-def _refuse_missing(name: str, is_missing: Any) -> None:
-    missing = np.flatnonzero(np.asarray(is_missing))
-    if len(missing):
-        raise ValueError(
-            f"Column {name!r} has {len(missing)} missing cells, NaN or None, the first in row "
-            f"{missing[0]}. Drop these rows, or fill them with SimpleImputer."
-        )
+    # NaN and NumPy's NaT differ from themselves.
+    return type(value).__name__ in ("NoneType", "NAType", "NaTType") or (
+        isinstance(value, float | np.generic) and bool(value != value)
+    )
 
 
 def _number(name: str, values: np.ndarray, dtype: str) -> Raw:
-    _refuse_missing(name, np.isnan(values))
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         raise ValueError(
             f"Column {name!r} holds infinity, first in row {infinite[0]}. Replace it by a number."
         )
-    if "int" in dtype.lower() and np.abs(values).max(initial=0.0) > _MOST_EXACT:
+    if "int" in dtype.lower() and (np.abs(values) > _MOST_EXACT).any():
         raise ValueError(
             f"Column {name!r} holds integers beyond 2^53, which float64 does not tell apart. "
             f"Subtract a constant, or make them categories with astype(str)."
@@ -190,9 +280,9 @@ def _number(name: str, values: np.ndarray, dtype: str) -> Raw:
 
 
 def _dates(name: str, values: np.ndarray, dtype: str) -> Raw:
-    _refuse_missing(name, np.isnat(values))
-    days = values.astype(np.int64) / TICKS
-    return Raw(name=name, kind="date", values=days, dtype=dtype)
+    is_missing = np.isnat(values)
+    days = np.where(is_missing, np.nan, values.astype(np.int64) / TICKS)
+    return Raw(name=name, kind="number" if is_missing.all() else "date", values=days, dtype=dtype)
 
 
 def _read_objects(
@@ -203,11 +293,16 @@ def _read_objects(
     is_ordered: bool = False,
 ) -> Raw:
     """Read levels, or the numbers that an array of objects holds."""
-    types = set(map(type, values))
+    is_missing = np.array([_is_missing(value) for value in values], dtype=bool)
+    known = [value for value, gap in zip(values, is_missing, strict=True) if not gap]
+    types = set(map(type, known))
     are_numbers = all(issubclass(kind, numbers.Real | np.bool_) for kind in types)
     are_flags = all(issubclass(kind, bool | np.bool_) for kind in types)
-    if are_numbers and not are_flags and categories is None:
-        return _number(name, np.array(values, dtype=np.float64), dtype)
+    if not known or (are_numbers and not are_flags and categories is None):
+        cells = np.full(len(values), np.nan)
+        cells[~is_missing] = known
+        column = _number(name, cells, dtype)
+        return replace(column, categories=categories, is_ordered=is_ordered)
     if not (are_numbers or all(issubclass(kind, str) for kind in types)):
         found = ", ".join(sorted(kind.__name__ for kind in types))
         raise ValueError(
@@ -215,8 +310,8 @@ def _read_objects(
             f"strings, numbers or booleans only. Convert it with astype(str), or dates with "
             f"pandas.to_datetime."
         )
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
+    array = np.full(len(values), None, dtype=object)
+    array[~is_missing] = np.array(known, dtype=object)
     return Raw(
         name=name,
         kind="level",

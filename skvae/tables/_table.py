@@ -10,7 +10,7 @@ import numpy as np
 from skvae.tables._levels import Coding, Levels, read_levels
 from skvae.tables._scores import Scores, read_scores
 from skvae.tables._source import TICKS, Raw, Source
-from skvae.tables._write import as_dates, write_columns, write_table
+from skvae.tables._write import as_dates, plain, write_columns, write_table
 
 # Day, hour, minute, second, millisecond and microsecond.
 _UNITS = (TICKS, TICKS // 24, TICKS // 1440, 10**6, 10**3, 1)
@@ -24,8 +24,8 @@ class Column:
     ----------
     name : str
         As in messages.
-    kind : {"number", "level", "date"}
-        Of the cells.
+    kind : {"number", "level", "date", "missing"}
+        Of the cells; the last if there were none.
     coding : {"number", "scores", "indicators", "codes"}
         What they become.
     dtype : str
@@ -67,7 +67,12 @@ class Column:
         return [f"{self.name}={level}" for level in self.levels.names]
 
     def encode(self, raw: Raw) -> np.ndarray:
-        """Give the numbers of a column, shape (n_samples, width)."""
+        """Give the numbers of a column, shape (n_samples, width), NaN where a cell is missing.
+
+        Of a column that had no cells at fit nothing is known, and later ones are missing, too.
+        """
+        if self.kind == "missing" or raw.is_missing.all():
+            return np.full((len(raw.values), self.width), np.nan)
         if raw.kind != self.kind:
             raise ValueError(
                 f"Column {self.name!r} held {self.kind}s at fit. Got {raw.kind}s, of type "
@@ -75,11 +80,16 @@ class Column:
             )
         if self.levels is None:
             return (raw.values if self.scores is None else self.scores.there(raw.values))[:, None]
-        place = self.levels.find(raw)
-        return place[:, None] if self.coding == "codes" else place[:, None] == np.arange(self.width)
+        place = self.levels.find(raw)[:, None]
+        if self.coding == "codes":
+            return place
+        indicators, is_missing = place == np.arange(self.width), np.isnan(place)
+        return np.where(is_missing, np.nan, indicators) if is_missing.any() else indicators
 
     def decode(self, numbers: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """Give cells of numbers (n_samples, width); with a generator pooled levels are drawn."""
+        if self.kind == "missing":
+            return np.full(len(numbers), None, dtype=object)
         if self.levels is None:
             values = numbers[:, 0].astype(np.float64)
             if self.scores is not None:
@@ -92,15 +102,22 @@ class Column:
         place = np.round(numbers[:, 0]).astype(np.intp)
         return self.levels.give(place.clip(0, self.levels.n_places - 1), rng)
 
-    def plain(self, values: np.ndarray) -> np.ndarray:
-        """Give cells in the type that any library takes them."""
-        if self.kind == "date":
-            return as_dates(values)
-        return values.astype(np.int64) if "int" in self.dtype.lower() else values
+    def fill(
+        self, cells: np.ndarray, is_missing: np.ndarray | bool, given: Raw | None
+    ) -> np.ndarray:
+        """Give decoded cells with some missing, and with the known ones of ``given`` instead."""
+        if self.kind == "level":
+            cells = cells.astype(object)
+        cells[is_missing] = np.nan if cells.dtype.kind == "f" else None
+        if given is not None:
+            known = given.known().values
+            is_date = self.kind == "missing" and given.kind == "date"
+            cells[~given.is_missing] = as_dates(known).astype(object) if is_date else known
+        return cells
 
 
 def read_column(raw: Raw, coding: Coding, weight: np.ndarray | None = None) -> Column:
-    """Remember a column for later rows.
+    """Remember a column for later rows, by its cells that are not missing.
 
     Raises
     ------
@@ -115,6 +132,10 @@ def read_column(raw: Raw, coding: Coding, weight: np.ndarray | None = None) -> C
         "categories": raw.categories,
         "is_ordered": raw.is_ordered,
     }
+    if raw.is_missing.all():
+        return Column(**about | {"kind": "missing", "coding": "number"})
+    weight = None if weight is None else weight[~raw.is_missing]
+    raw = raw.known()
     if coding.kind in ("indicators", "codes"):
         return Column(**about, levels=read_levels(raw, coding, weight))
     if raw.kind == "level":
@@ -135,6 +156,29 @@ def _range_of(raw: Raw) -> dict[str, float]:
     elif (values == np.round(values)).all():
         step = 1.0
     return {"minimum": float(values.min()), "maximum": float(values.max()), "step": step}
+
+
+def plain_table(source: Source) -> Table:
+    """Give a table of numbers as they are, in the types that they came in."""
+    columns = [
+        Column(
+            name=raw.name,
+            kind="missing" if raw.is_missing.all() else raw.kind,
+            coding="number",
+            dtype=raw.dtype,
+            minimum=-np.inf,
+            maximum=np.inf,
+            step=1.0 if "int" in raw.dtype.lower() else 0.0,
+        )
+        for raw in source.columns
+    ]
+    return Table(
+        library=source.library,
+        names=source.names,
+        columns=columns,
+        starts=list(range(len(columns))),
+        asked="",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,13 +241,39 @@ class Table:
         """Whether a column has its normal scores taken."""
         return any(column.scores is not None for column in self.columns)
 
-    def log_jacobian(self, numbers: np.ndarray) -> np.ndarray | float:
-        """What a log-density of rows of numbers is less than that of the table's, (n_samples,)."""
+    def log_jacobian(
+        self, numbers: np.ndarray, observed: np.ndarray | None = None
+    ) -> np.ndarray | float:
+        """What a log-density of rows of numbers is less than that of the table's, (n_samples,).
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (n_samples, width)
+            Encoded rows.
+        observed : ndarray of shape (n_samples, width), optional
+            1 where a number counts, 0 where its cell is missing.
+        """
         total: np.ndarray | float = 0.0
         for place, column in zip(self._places, self.columns, strict=True):
             if column.scores is not None:
-                total = total + column.scores.log_slope(numbers[:, place.start])
+                slope = column.scores.log_slope(numbers[:, place.start])
+                total = total + (slope if observed is None else slope * observed[:, place.start])
         return total
+
+    def missing(self, numbers: np.ndarray) -> np.ndarray:
+        """Whether each cell of the table is missing in its numbers, (n_samples, n_columns)."""
+        return np.isnan(numbers[:, self.starts])
+
+    def check_given(self, source: Source, numbers: np.ndarray) -> None:
+        """Raise ValueError if a cell that is given is a level that fit did not see."""
+        lost = self.missing(numbers) & ~np.column_stack([c.is_missing for c in source.columns])
+        for row, j in np.argwhere(lost & [column.kind != "missing" for column in self.columns]):
+            levels = self.columns[j].levels
+            known = "" if levels is None else f" Known are {', '.join(levels.names[:10])}."
+            raise ValueError(
+                f"given has {source.columns[j].values[row]!r} for column {self.columns[j].name!r}, "
+                f"which was not there at fit.{known}"
+            )
 
     def encode(self, source: Source) -> np.ndarray:
         """Numbers of a table, float32 if all of its columns are, else float64."""
@@ -219,6 +289,8 @@ class Table:
         numbers: np.ndarray,
         rng: np.random.Generator | None = None,
         library: str | None = None,
+        missing: np.ndarray | None = None,
+        given: Source | None = None,
     ) -> Any:
         """Rows of numbers: a table as that of fit, or of another library.
 
@@ -230,14 +302,25 @@ class Table:
             Draws which of the pooled levels a cell has; by default it is the most frequent.
         library : {"pandas", "polars"}, optional
             What to give.
+        missing : ndarray of bool of shape (n_samples, n_columns), optional
+            Cells to leave missing.
+        given : Source of n_samples rows, optional
+            Its cells that are not missing replace the decoded ones, as they are.
         """
         places = zip(self._places, self.columns, strict=True)
         cells = [column.decode(numbers[:, place], rng) for place, column in places]
-        if library not in (None, self.library):
-            plain = [
-                column.plain(values) for column, values in zip(self.columns, cells, strict=True)
+        if missing is not None or given is not None:
+            cells = [
+                column.fill(
+                    cells[j],
+                    False if missing is None else missing[:, j],
+                    None if given is None else given.columns[j],
+                )
+                for j, column in enumerate(self.columns)
             ]
-            return write_columns(plain, self.names, library)
+        if library not in (None, self.library):
+            each = zip(cells, self.columns, strict=True)
+            return write_columns([plain(*pair) for pair in each], self.names, library)
         is_single = all(column.dtype == "float32" for column in self.columns)
         kind = np.dtype(np.float32 if is_single else np.float64)
         return write_table(cells, self.columns, self.names, self.library, kind)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skvae.tables._blocks import Derived, blocks
+from skvae.tables._blocks import Derived, blocks, has_gaps
+from skvae.tables._gaps import Gaps
 
 # The link of counts over their row's library size.
 PER_LIBRARY = "log1p_per_library"
@@ -56,6 +57,8 @@ def shown(X: Any, link: Link) -> Any:
 def library_sizes(X: Any, link: Link, mean: np.ndarray) -> np.ndarray | None:
     """Library size of each row, its total of counts, over that of the mean row.
 
+    Of a row with gaps both are of the cells that are there.
+
     Parameters
     ----------
     X : ndarray, Picked or CSR matrix of shape (n_samples, n_features)
@@ -74,8 +77,13 @@ def library_sizes(X: Any, link: Link, mean: np.ndarray) -> np.ndarray | None:
     if not counted.any():
         return None
     ones = counted.astype(np.float64)
-    totals = X @ ones if sparse.issparse(X) else np.hstack([b @ ones for _, b in blocks(X)])
-    return np.maximum(totals, _LEAST_LIBRARY)[:, None] / max(mean @ ones, _LEAST_LIBRARY)
+    expected: Any = mean @ ones
+    if has_gaps(X):
+        totals = np.hstack([np.nan_to_num(block) @ ones for _, block in blocks(X)])
+        expected = np.hstack([~np.isnan(block) @ (mean * ones) for _, block in blocks(X)])
+    else:
+        totals = X @ ones if sparse.issparse(X) else np.hstack([b @ ones for _, b in blocks(X)])
+    return (np.maximum(totals, _LEAST_LIBRARY) / np.maximum(expected, _LEAST_LIBRARY))[:, None]
 
 
 def per_library(X: Any, link: Link, mean: np.ndarray) -> Any:
@@ -132,6 +140,8 @@ class View:
     unit : ndarray of shape (n_targets,), optional
         Factor that takes X to the units in which latents are weighed and reported; by default X's
         own. Columns of different kinds have no unit in common but their spread.
+    gaps : Gaps, optional
+        What stands in place of missing cells; set by the start.
     """
 
     mean: np.ndarray
@@ -142,6 +152,14 @@ class View:
     input_shift: np.ndarray | None = None
     input_scale: np.ndarray | None = None
     unit: np.ndarray | None = None
+    gaps: Gaps | None = None
+
+    @property
+    def center(self) -> np.ndarray:
+        """Mean of X; with gaps that of the start's linear model, which the rest of a row moves."""
+        if self.gaps is None or not self.n_masks:
+            return self.mean
+        return np.where(self._is_target, self.back(self.gaps.center), self.mean)
 
     @property
     def report_scale(self) -> np.ndarray:
@@ -149,9 +167,19 @@ class View:
         return self.scale if self.unit is None else self.scale * self.unit
 
     @property
+    def n_columns(self) -> int:
+        """Number of columns of X."""
+        return len(self.mean)
+
+    @property
+    def n_masks(self) -> int:
+        """Number of columns whose gaps the encoder is shown."""
+        return 0 if self.gaps is None else len(self.gaps.columns)
+
+    @property
     def n_inputs(self) -> int:
         """Number of the encoder's inputs."""
-        return len(self.mean)
+        return self.n_columns + self.n_masks
 
     @property
     def n_targets(self) -> int:
@@ -165,23 +193,25 @@ class View:
 
     @property
     def affine(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Shift and scale that turn X into the inputs; None if a link does."""
-        return (self.shift, self.scale) if self.link == "identity" else None
+        """Shift and scale that turn X into the inputs; None if there is more to do."""
+        is_seen = self.gaps is None or not self.gaps.unseen.any()
+        is_affine = self.link == "identity" and not self.n_masks and is_seen
+        return (self.shift, self.scale) if is_affine else None
 
     @property
     def input_unit(self) -> np.ndarray:
-        """Size of one unit of the inputs, in units of X or of what the link makes of it."""
+        """Size of a unit of the columns' inputs, in units of X or of what the link makes of it."""
         return np.where(self._is_target, self.scale, 1.0)
 
     @property
     def _is_target(self) -> np.ndarray:
-        """Which inputs are targets themselves."""
-        return np.broadcast_to(np.equal(self.link, "identity"), self.n_inputs)
+        """Which columns' inputs are targets themselves."""
+        return np.broadcast_to(np.equal(self.link, "identity"), self.n_columns)
 
     def over(self, factor: float) -> View:
         """Give the same view with units of the targets that are larger by a factor."""
         of_inputs = np.where(self._is_target, factor, 1.0)
-        return replace(
+        return replace(  # before there are gaps
             self,
             scale=self.scale * factor,
             input_shift=None if self.input_shift is None else self.input_shift / of_inputs,
@@ -193,7 +223,9 @@ class View:
         return (block - self.shift) / self.scale
 
     def inputs(self, block: np.ndarray) -> np.ndarray:
-        """Inputs of a dense block of rows, if they are not its targets."""
+        """Inputs of a dense block of rows; what is missing stays so."""
+        if self.link == "identity":
+            return self.targets(block)
         inputs = linked(self.link, _divided(self.link, self.mean, block))
         if self._is_target.any():
             inputs = np.where(self._is_target, self.targets(block), inputs)
