@@ -22,7 +22,7 @@ from skvae.starts._spectrum import Residuals, signed
 
 # Most rows that are read, evenly spread, and most multiply-adds of all rounds.
 _ROWS = 1_000, 10_000
-_ROUNDS, _COST = (50, 1000), 1e10
+_ROUNDS, _COST = (50, 1000), 3e9
 
 # Rounds end where they raise a row's log-likelihood by less than this many nats per column.
 _TOLERANCE = 1e-7
