@@ -9,7 +9,9 @@ from benchmarks import (
     autoencoder,
     columns,
     disentangle,
+    gaps,
     gpu,
+    hivae,
     import_time,
     inference,
     likelihood,
@@ -49,6 +51,8 @@ BENCHMARKS = {
     "autoencoder": autoencoder,
     "adult": adult,
     "columns": columns,
+    "gaps": gaps,
+    "hivae": hivae,
 }
 
 

@@ -9,9 +9,16 @@ import numpy as np
 from sklearn.base import _fit_context as fit_context
 from sklearn.decomposition import _pca
 from sklearn.utils._indexing import _get_column_indices as column_indices
-from sklearn.utils._missing import is_pandas_na
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    MissingValues,
+    RealNotInt,
+    StrOptions,
+)
 from sklearn.utils._set_output import _get_output_config
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 if TYPE_CHECKING:
@@ -94,14 +101,17 @@ __all__ = [
     "ClassifierMixin",
     "HasMethods",
     "Interval",
+    "MissingValues",
     "RealNotInt",
     "StrOptions",
     "TransformerMixin",
+    "check_feature_names_in",
     "check_sample_weight",
     "column_indices",
     "fit_context",
     "infer_dimension",
     "is_pandas_na",
+    "is_scalar_nan",
     "output_library",
     "with_callbacks",
 ]

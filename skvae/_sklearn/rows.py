@@ -58,17 +58,12 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
     **options
         Further ones of ``validate_data``.
     """
+    options = {"accept_sparse": "csr", "dtype": _FLOATS, **options}
+    finite = "allow-nan" if takes_gaps(estimator) else True
+    X = _without_na(as_numpy(X))
     try:
         with on_arrays():
-            return validate_data(
-                estimator,
-                _without_na(as_numpy(X)),
-                reset=reset,
-                accept_sparse="csr",
-                dtype=_FLOATS,
-                ensure_all_finite="allow-nan" if takes_gaps(estimator) else True,
-                **options,
-            )
+            return validate_data(estimator, X, reset=reset, ensure_all_finite=finite, **options)
     except ValueError as error:
         name = _column_of_strings(X)
         if name is None:

@@ -54,9 +54,9 @@ class Generator(Transformer):
         Returns
         -------
         X_filled : {ndarray, sparse matrix, DataFrame} of shape (n_samples, n_features)
-            The rows, as they came. Of a level it is the most probable one, of whole numbers the
-            nearest; of a column with normal scores what these are the mean score of. A column that
-            had no cells at fit keeps its gaps.
+            The rows, as they came. Of a category it is the most probable one, of ordered levels and
+            whole numbers the nearest to the expectation; of a column with normal scores what these
+            are the mean score of. A column that had no cells at fit keeps its gaps.
 
         References
         ----------
@@ -72,7 +72,7 @@ class Generator(Transformer):
         >>> X[0, 1] = np.nan
         >>> start = VariationalAutoencoder(2, max_iter=0).fit(X)
         >>> start.impute(X[:1]).round(1)
-        array([[5.1, 3.5, 1.4, 0.2]])
+        array([[5.1, 3.4, 1.4, 0.2]])
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
         rows = self._check_rows(X)

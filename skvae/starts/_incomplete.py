@@ -25,7 +25,7 @@ _ROWS = 1_000, 10_000
 _ROUNDS, _COST = (50, 1000), 3e9
 
 # Rounds end where they raise a row's log-likelihood by less than this many nats per column.
-_TOLERANCE = 1e-7
+_TOLERANCE = 1e-6
 
 # Largest step of a log of a noise.
 _MOST_LOG = 2.0

@@ -10,6 +10,7 @@ from skvae.tables._blocks import (
     share_of_zeros,
     weighted_moments,
 )
+from skvae.tables._frames import as_missing, join_columns, missing_cells, take_columns
 from skvae.tables._gaps import Gaps
 from skvae.tables._levels import Coding
 from skvae.tables._missingness import Missingness, read_missingness
@@ -34,12 +35,15 @@ __all__ = [
     "Source",
     "Table",
     "View",
+    "as_missing",
     "blocks",
     "convert",
     "given_cells",
     "has_gaps",
+    "join_columns",
     "library_of",
     "library_sizes",
+    "missing_cells",
     "never_seen",
     "per_library",
     "pick",
@@ -51,6 +55,7 @@ __all__ = [
     "share_of_zeros",
     "shown",
     "shuffled",
+    "take_columns",
     "weighted_moments",
     "write_columns",
 ]

@@ -60,5 +60,5 @@ def read_scores(values: np.ndarray) -> Scores:
     share = (np.cumsum(counts) - 0.5 * counts) / len(values)
     n_pieces = int(np.clip(len(values) // _ROWS_PER_PIECE, 1, _MOST_PIECES))
     wanted = np.linspace(0.0, 1.0, n_pieces + 1)
-    kept = np.unique(np.r_[0, np.searchsorted(share, wanted[1:-1]), len(levels) - 1])
+    kept = np.unique(np.r_[0, np.searchsorted(share[:-1], wanted[1:-1]), len(levels) - 1])
     return Scores(values=levels[kept].astype(np.float64), scores=ndtri(share[kept]))
