@@ -51,8 +51,8 @@ def choose_by_hidden_cells(
     rng : RandomState
         Of rows and cells.
     judges : bool, default=False
-        Whether to train on the cells that are shown the first time, too: if the hidden ones are
-        then filled no better than by the start, it is to be kept.
+        Whether to train on the cells that are shown, too: if the hidden ones are then filled no
+        better than by the start, it is to be kept.
 
     Returns
     -------
@@ -67,20 +67,18 @@ def choose_by_hidden_cells(
     variance = weighted_moments(numbers, None).variance
     trained = clone(estimator).set_params(likelihood=read.likelihood)
     trial = clone(trained).set_params(init="pca", max_iter=0)
-    best, least, of_start, n_worse = 1, np.inf, np.zeros(0), 0
+    best, least, n_worse = 1, np.inf, 0
     for k in (k for k in _CANDIDATES if k < numbers.shape[1]):
-        trial.set_params(n_components=k)
-        errors = [hidden_errors(trial, numbers, cells, variance) for cells in hidden]
-        mean, n_worse = float(np.mean(np.hstack(errors))), n_worse + 1
-        if mean < least:
-            best, least, of_start, n_worse = k, mean, errors[0], 0
+        error = hidden_error(trial.set_params(n_components=k), numbers, hidden, variance)
+        best, least, n_worse = (k, error, 0) if error < least else (best, least, n_worse + 1)
         if n_worse == _PATIENCE:
             break
-    if not judges:
-        return {"n_components": best}
-    trained.set_params(n_components=best)
-    is_gain = hidden_errors(trained, numbers, hidden[0], variance).mean() < of_start.mean()
-    return {"n_components": best} if is_gain else {"n_components": best, "max_iter": 0}
+    if (
+        judges
+        and hidden_error(trained.set_params(n_components=best), numbers, hidden, variance) >= least
+    ):
+        return {"n_components": best, "max_iter": 0}
+    return {"n_components": best}
 
 
 def hide(numbers: np.ndarray, read: Read, rng: np.random.RandomState) -> np.ndarray:
@@ -95,14 +93,17 @@ def hide(numbers: np.ndarray, read: Read, rng: np.random.RandomState) -> np.ndar
     return hidden
 
 
-def hidden_errors(
-    trial: BaseAutoencoder, numbers: np.ndarray, hidden: np.ndarray, variance: np.ndarray
-) -> np.ndarray:
-    """Squared errors on hidden numbers over the variance of their columns."""
-    shown = np.where(hidden, np.nan, numbers)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fitted = trial.fit(shown)._fitted
-    residual = expected_cells(fitted, shown, _DRAWS) - numbers
-    squares = np.divide(residual**2, variance, out=np.zeros_like(residual), where=variance > 0)
-    return squares[hidden]
+def hidden_error(
+    trial: BaseAutoencoder, numbers: np.ndarray, hidden: list[np.ndarray], variance: np.ndarray
+) -> float:
+    """Mean squared error on hidden numbers over the variance of their columns."""
+    errors = []
+    for cells in hidden:
+        shown = np.where(cells, np.nan, numbers)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fitted = trial.fit(shown)._fitted
+        residual = expected_cells(fitted, shown, _DRAWS) - numbers
+        squares = np.divide(residual**2, variance, out=np.zeros_like(residual), where=variance > 0)
+        errors.append(squares[cells])
+    return float(np.hstack(errors).mean())
