@@ -7,6 +7,7 @@ column's mean comes to. "start" is the model before training, "skvae" its defaul
 ``ImportanceWeighted(10)``, whose rows held out choose the epoch, "skvae, all rows" the same without
 early stopping, for 100 epochs. Removed cells choose nothing: the number of latents is the one by
 which the start best fills a tenth of the observed cells, in the mean over three such splits.
+"VAEImputer" chooses it, and all else, itself. ``--share`` removes other than half of the cells.
 ``--validate`` removes a further tenth of the observed cells and judges by these; there settings are
 compared, by ``--set`` as in ``quality``.
 """
@@ -27,7 +28,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 
 from benchmarks.common import Report, data_file, load_table, result_name, setting, timed_fit
-from skvae import VariationalAutoencoder
+from skvae import VAEImputer, VariationalAutoencoder
 from skvae.likelihoods import Gaussian
 from skvae.objectives import ImportanceWeighted
 
@@ -43,6 +44,7 @@ IMPUTERS: dict[str, Callable[[], Any]] = {
     "IterativeImputer, trees": lambda: IterativeImputer(
         ExtraTreesRegressor(30, max_features="sqrt", random_state=0), max_iter=5, random_state=0
     ),
+    "VAEImputer": lambda: VAEImputer(random_state=0),
     "KNNImputer": KNNImputer,
     "SimpleImputer": SimpleImputer,
 }
@@ -65,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tables", nargs="+", default=list(MASKS), choices=MASKS)
     parser.add_argument("--masks", type=int, help="of each table (default: 5, 3 and 3)")
     parser.add_argument("--methods", nargs="+", default=methods, choices=methods)
+    parser.add_argument("--share", type=float, default=0.5, help="of removed cells (default: .5)")
     parser.add_argument("--validate", action="store_true", help="judge by observed cells")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="NAME=VALUE", help="other parameters of the VAE"
@@ -78,7 +81,7 @@ def run(args: argparse.Namespace) -> Report:
     for name in args.tables:
         X = load(name)
         for seed in range(args.masks or MASKS[name]):
-            observed = ~removed(X.shape, seed)
+            observed = ~removed(X.shape, seed, args.share)
             judged = ~observed
             if args.validate:
                 judged = held_out(observed, 100 + seed)
@@ -90,7 +93,9 @@ def run(args: argparse.Namespace) -> Report:
                 records.setdefault((name, method), []).append(record)
     rows = [mean_over_masks(*key, each) for key, each in records.items()]
     only = [] if args.tables == list(MASKS) and args.masks is None else args.tables
-    parts = ["gaps", *only, *["validation"] * args.validate]
+    share = [] if args.share == 0.5 else [f"{args.share:g}"]
+    own = [] if set(args.methods) == {*OWN, *IMPUTERS} else args.methods
+    parts = ["gaps", *only, *share, *own, *["validation"] * args.validate]
     return Report(result_name(parts, changed), FORMATS, rows)
 
 
@@ -103,11 +108,11 @@ def load(name: str) -> np.ndarray:
     return (X - X.mean(0)) / X.std(0)
 
 
-def removed(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Half of the cells, at random."""
+def removed(shape: tuple[int, ...], seed: int, share: float) -> np.ndarray:
+    """A share of the cells, at random."""
     n_cells = int(np.prod(shape))
     cells = np.zeros(n_cells, bool)
-    cells[np.random.RandomState(seed).choice(n_cells, n_cells // 2, replace=False)] = True
+    cells[np.random.RandomState(seed).choice(n_cells, int(n_cells * share), replace=False)] = True
     return cells.reshape(shape)
 
 
