@@ -125,6 +125,21 @@ def test_frames_come_back_as_they_came(make_frame):
         assert (filled["age"].to_numpy()[there] == FRAME["age"].to_numpy()[there]).all()
 
 
+@pytest.mark.parametrize("strategy", ["mean", "sample"])
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_of_numbers_come_back_under_one_likelihood(library, strategy):
+    frame = pd.DataFrame(WITH_GAPS, columns=[f"c{j}" for j in range(13)])
+    frame = in_polars(frame) if library == "polars" else frame.set_index(np.arange(178) + 7)
+    filled = make(strategy=strategy).fit_transform(frame)
+    assert type(filled) is type(frame)
+    np.testing.assert_array_equal(filled.to_numpy()[~HIDDEN], WINE[~HIDDEN])
+    assert np.isfinite(filled.to_numpy()).all()
+    expected = make(strategy=strategy).fit_transform(WITH_GAPS)
+    np.testing.assert_allclose(filled.to_numpy(), expected)
+    if library == "pandas":
+        assert filled.index.equals(frame.index)
+
+
 @pytest.mark.parametrize("value", [-1, -9.5, "?", None, pd.NA])
 @pytest.mark.parametrize("as_frame", [False, True])
 def test_what_stands_for_missing_cells(value, as_frame):

@@ -31,7 +31,15 @@ from skvae.estimators._read import by_columns
 from skvae.estimators._vae import VariationalAutoencoder
 from skvae.likelihoods import Gaussian
 from skvae.objectives import ImportanceWeighted
-from skvae.tables import as_missing, join_columns, library_of, missing_cells, take_columns
+from skvae.tables import (
+    as_missing,
+    join_columns,
+    library_of,
+    missing_cells,
+    plain_table,
+    read_source,
+    take_columns,
+)
 
 # Where cells are few, a tenth of the rows is worth more in training than as a judge of it: hidden
 # cells say so (docs/choices.md).
@@ -222,6 +230,9 @@ class VAEImputer(TransformerMixin, Estimator):
         kept = take_columns(X, self._is_kept)
         if self.strategy == "sample":
             filled = self.estimator_.sample(given=kept, random_state=self.random_state)
+            if library_of(X) is not None and not self._is_table:
+                source = read_source(kept)
+                filled = plain_table(source).decode(filled, given=source)
             if library_of(X) == "pandas":
                 filled.index = X.index
         else:
