@@ -10,15 +10,18 @@ covariance by their own moments (Liu, Rubin and Wu 1998), which saves most of th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cholesky
+from scipy.linalg import cholesky, eigh
 from sklearn.utils.extmath import randomized_svd
 
+from skvae.likelihoods import Response
 from skvae.starts._factors import shrunk_noise
-from skvae.starts._spectrum import Residuals, signed
+from skvae.starts._spectrum import Residuals, Spectrum, signed
+from skvae.tables import Gaps, Moments, View, blocks, has_gaps
 
 # Most rows that are read, evenly spread, and most multiply-adds of all rounds.
 _ROWS = 1_000, 10_000
@@ -58,6 +61,39 @@ class Factors:
         over = self.loadings / np.reshape(unit, (-1, 1))
         vectors, sizes, _ = np.linalg.svd(over, full_matrices=False)
         return signed(vectors), np.square(sizes)
+
+
+def factors_of(residuals: Residuals, response: Response, n_components: int) -> Factors:
+    """Factors of residuals with gaps, with noises as the likelihood has them."""
+    groups = None if response.has_noise("shared") else response.noise_groups
+    return factor_incomplete(residuals, groups, n_components, response.least_noise)
+
+
+def factored_spectrum(factors: Factors, count: float, whole: bool = False) -> Spectrum:
+    """Spectrum of the covariance that factors give the residuals of so many rows.
+
+    It has an eigenpair for each factor, exact if all columns share one noise; or with ``whole``
+    all.
+    """
+    d = len(factors.mean)
+    noise = np.where(factors.variance > 0, factors.noise, 0.0)
+    n_directions, rest = min(round(count), d), 0.0
+    if whole:
+        values, vectors = eigh(factors.loadings @ factors.loadings.T + np.diag(noise))
+        values, vectors = values[::-1][:n_directions], vectors[:, ::-1][:, :n_directions]
+    else:
+        vectors, sizes = factors.axes(1.0)
+        values = sizes + np.square(vectors).T @ noise
+        rest = max(n_directions - len(values), 0) * float(noise.mean())
+    return Spectrum(
+        eigenvalues=values,
+        vectors=signed(vectors),
+        rank=min(int((factors.variance > 0).sum()), n_directions),
+        total_variance=float(factors.variance.sum()),
+        n_samples=count,
+        n_directions=n_directions,
+        rest=rest,
+    )
 
 
 @dataclass(kw_only=True)
@@ -232,3 +268,48 @@ def _round(
     scatter = latents.T @ (latents * sums.weight[:, None]) + spread.sum(0).reshape(k, k)
     lower = cholesky(scatter / total - np.outer(center, center), lower=True)
     return value, both[:, k] + both[:, :k] @ center, both[:, :k] @ lower, left
+
+
+def view_with_gaps(
+    view: View,
+    X: Any,
+    of_inputs: Moments,
+    has_domain: bool,
+) -> View:
+    """Give a view for rows with gaps, which stand at the mean until the start says more."""
+    is_target = np.broadcast_to(np.equal(view.link, "identity"), view.n_columns)
+    mean = np.where(is_target, (of_inputs.mean - view.shift) / view.scale, of_inputs.mean)
+    share, filler = _shares(X, 0.5 if has_domain else 0.0)
+    columns = np.flatnonzero((share > 0) & (share < 1))
+    gaps = Gaps(
+        columns=columns,
+        unseen=share == 0,
+        filler=filler,
+        center=mean,
+        unit=np.ones(view.n_columns),
+        loadings=np.zeros((view.n_columns, 0)),
+    )
+    if not len(columns):
+        return replace(view, gaps=gaps)
+    share = share[columns]
+    shift = np.zeros(view.n_columns) if view.input_shift is None else view.input_shift
+    scale = np.ones(view.n_columns) if view.input_scale is None else view.input_scale
+    return replace(
+        view,
+        input_shift=np.hstack([shift, share]),
+        input_scale=np.hstack([scale, 1.0 / np.sqrt(share * (1.0 - share))]),
+        gaps=gaps,
+    )
+
+
+def _shares(X: Any, unseen: float) -> tuple[np.ndarray, np.ndarray]:
+    """Share of rows that have a cell of each column, and one such cell of each."""
+    if not has_gaps(X):
+        return np.ones(X.shape[1]), next(blocks(X[:1]))[1][0]
+    count, filler = np.zeros(X.shape[1]), np.full(X.shape[1], np.nan)
+    for _, block in blocks(X):
+        there = ~np.isnan(block)
+        count += there.sum(0)
+        first = block[there.argmax(0), np.arange(X.shape[1])]
+        filler = np.where(np.isnan(filler), first, filler)
+    return count / X.shape[0], np.where(np.isnan(filler), unseen, filler)

@@ -14,11 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh
 
 from skvae.likelihoods import Likelihood, Response
 from skvae.starts._factors import eigenpairs, noise_by_column
-from skvae.starts._incomplete import Factors, factor_incomplete
+from skvae.starts._incomplete import (
+    Factors,
+    factored_spectrum,
+    factors_of,
+    view_with_gaps,
+)
+from skvae.starts._probabilistic import NOISE_FLOOR, RAISED, Principal, probabilistic_pca
 from skvae.starts._spectrum import (
     Residuals,
     Spectrum,
@@ -32,7 +37,6 @@ from skvae.tables import (
     Link,
     Moments,
     View,
-    blocks,
     has_gaps,
     library_sizes,
     never_seen,
@@ -41,83 +45,6 @@ from skvae.tables import (
     shown,
     weighted_moments,
 )
-
-# Least noise relative to the mean variance: below it float32 residuals are rounding.
-NOISE_FLOOR = 1e-12
-
-# A latent is started if its variance is above the noise by more than this share.
-_RAISED = 1e-6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Principal:
-    """Probabilistic PCA of whitened residuals over a unit, ready to be written into a model.
-
-    Attributes
-    ----------
-    vectors : ndarray of shape (n_inputs, m)
-        Axes of the started latents.
-    eigenvalues : ndarray of shape (m,)
-        Their variances, above the noise.
-    noise_variance : float
-        Noise s2, in units of the residuals.
-    unit : ndarray of shape (n_inputs,) or None
-        What the residuals are divided by, so that s2 is the noise of each; None for 1.
-    noise : ndarray of shape (1,) or (n_inputs,)
-        Noise variance of the residuals themselves: what the likelihood starts from.
-    mean : ndarray of shape (n_inputs,) or None
-        Mean of the residuals, if that is not 0: with gaps the observed cells' is not the rows'.
-    """
-
-    vectors: np.ndarray
-    eigenvalues: np.ndarray
-    noise_variance: float
-    noise: np.ndarray
-    unit: np.ndarray | None = None
-    mean: np.ndarray | None = None
-
-    def of(self, kept: list[int]) -> Principal:
-        """Some of the latents; what the others explained is noise, unless that is fixed."""
-        rest = np.setdiff1d(np.arange(len(self.eigenvalues)), kept)
-        left = np.square(self.vectors[:, rest]) @ (self.eigenvalues[rest] - self.noise_variance)
-        noise = self.noise + left * (1.0 if self.unit is None else self.noise)
-        vectors, eigenvalues = self.vectors[:, kept], self.eigenvalues[kept]
-        return replace(self, vectors=vectors, eigenvalues=eigenvalues, noise=noise)
-
-
-def probabilistic_pca(
-    spectrum: Spectrum, n_components: int, noise_variance: float | None
-) -> Principal:
-    """Solve probabilistic PCA for ``n_components`` latents.
-
-    The noise is the mean of the discarded eigenvalues, PCA's ``noise_variance_``. Where nothing is
-    discarded, any noise below the least eigenvalue gives the same covariance: half of that mean
-    for one latent fewer is taken, and every latent still equals PCA's.
-
-    Parameters
-    ----------
-    spectrum : Spectrum
-        Of the whitened residuals.
-    n_components : int
-        Number of latents; those beyond the rank start at the prior.
-    noise_variance : float or None
-        Noise, if the likelihood fixes it.
-    """
-    values, rank = spectrum.eigenvalues, spectrum.rank
-    n_started = min(n_components, rank)
-    if noise_variance is None:
-        n_kept = min(n_components, max(rank - 1, 0))
-        noise_variance = spectrum.discarded(n_kept) / max(spectrum.n_directions - n_kept, 1)
-        if n_components >= rank:
-            noise_variance *= 0.5
-        noise_variance = max(noise_variance, NOISE_FLOOR)
-    n_started = int((values[:n_started] > noise_variance * (1.0 + _RAISED)).sum())
-    return Principal(
-        vectors=spectrum.vectors[:, :n_started],
-        eigenvalues=values[:n_started],
-        noise_variance=noise_variance,
-        noise=np.array([noise_variance]),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +105,7 @@ class Prepared:
             noise, unit = factors.noise, np.sqrt(factors.noise)
             vectors, sizes = factors.axes(unit)
             values = sizes + 1.0
-        n_counted = int((values > 1.0 + _RAISED).sum())
+        n_counted = int((values > 1.0 + RAISED).sum())
         if response.least_noise is not None:
             # Columns that share nothing have eigenvalues up to here (Marchenko and Pastur 1967).
             edge = (1.0 + np.sqrt(len(noise) / self.residuals.moments.count)) ** 2
@@ -249,13 +176,14 @@ def prepare(
     n_components : int, float, None or "mle"
         As in PCA.
     """
-    moments = weighted_moments(X, weight)
+    moments, cells = weighted_moments(X, weight), X
     if n_components == "mle" and moments.count < X.shape[1]:
         raise ValueError(
             "n_components='mle' needs at least as many rows as features. "
             f"Got {round(moments.count)} rows and {X.shape[1]} features."
         )
-    cells = X
+    if has_gaps(X) and never_seen(X).all():
+        raise ValueError(f"All cells of the {X.shape[0]} rows to fit are missing. Pass others.")
     X, weight, of_cells = _per_library(X, weight, likelihood.link, moments)
     if likelihood.counts_zeros:
         of_cells = replace(of_cells, zeros=share_of_zeros(X, weight))
@@ -263,22 +191,9 @@ def prepare(
     of_inputs = of_cells if inputs is X else weighted_moments(inputs, weight)
     view = likelihood.view(moments, of_inputs)
     response = likelihood.response(view, of_cells, of_inputs)
-    wanted = int(n_components) if isinstance(n_components, numbers.Integral) else None
     factor = 1.0 / (view.input_unit * response.spread)
     residuals = Residuals(X=inputs, weight=weight, moments=of_inputs, factor=factor)
-    factors = None
-    if has_gaps(cells):
-        if never_seen(cells).all():
-            raise ValueError(
-                f"All cells of the {cells.shape[0]} rows to fit are missing. Pass rows with cells."
-            )
-        factors = factors_of(residuals, response, wanted or len(factor))
-        spectrum = factored_spectrum(factors, of_inputs.count, whole=wanted is None)
-    else:
-        spectrum = principal_spectrum(residuals, wanted)
-    k = resolve_n_components(n_components, spectrum)
-    if factors is not None and wanted is None:
-        factors = factors_of(residuals, response, k)
+    spectrum, k, factors = _solve(residuals, response, n_components, has_gaps(cells))
     needs_double = False
     if response.has_noise("shared") and spectrum.total_variance > 0.0 and factors is None:
         needs_double = probabilistic_pca(spectrum, k, None).noise_variance <= NOISE_FLOOR
@@ -290,7 +205,7 @@ def prepare(
         residuals = replace(residuals, factor=factor / unit)
         response = likelihood.response(view, of_cells, of_inputs)
     return Prepared(
-        view=_with_gaps(view, cells, of_inputs, likelihood.has_domain),
+        view=view_with_gaps(view, cells, of_inputs, likelihood.has_domain),
         response=response,
         spectrum=spectrum,
         residuals=residuals,
@@ -300,82 +215,18 @@ def prepare(
     )
 
 
-def factors_of(residuals: Residuals, response: Response, n_components: int) -> Factors:
-    """Factors of residuals with gaps, with noises as the likelihood has them."""
-    groups = None if response.has_noise("shared") else response.noise_groups
-    return factor_incomplete(residuals, groups, n_components, response.least_noise)
-
-
-def _with_gaps(
-    view: View,
-    X: Any,
-    of_inputs: Moments,
-    has_domain: bool,
-) -> View:
-    """Give a view for rows with gaps, which stand at the mean until the start says more."""
-    is_target = np.broadcast_to(np.equal(view.link, "identity"), view.n_columns)
-    mean = np.where(is_target, (of_inputs.mean - view.shift) / view.scale, of_inputs.mean)
-    share, filler = _shares(X, 0.5 if has_domain else 0.0)
-    columns = np.flatnonzero((share > 0) & (share < 1))
-    gaps = Gaps(
-        columns=columns,
-        unseen=share == 0,
-        filler=filler,
-        center=mean,
-        unit=np.ones(view.n_columns),
-        loadings=np.zeros((view.n_columns, 0)),
-    )
-    if not len(columns):
-        return replace(view, gaps=gaps)
-    share = share[columns]
-    shift = np.zeros(view.n_columns) if view.input_shift is None else view.input_shift
-    scale = np.ones(view.n_columns) if view.input_scale is None else view.input_scale
-    return replace(
-        view,
-        input_shift=np.hstack([shift, share]),
-        input_scale=np.hstack([scale, 1.0 / np.sqrt(share * (1.0 - share))]),
-        gaps=gaps,
-    )
-
-
-def _shares(X: Any, unseen: float) -> tuple[np.ndarray, np.ndarray]:
-    """Share of rows that have a cell of each column, and one such cell of each."""
-    if not has_gaps(X):
-        return np.ones(X.shape[1]), next(blocks(X[:1]))[1][0]
-    count, filler = np.zeros(X.shape[1]), np.full(X.shape[1], np.nan)
-    for _, block in blocks(X):
-        there = ~np.isnan(block)
-        count += there.sum(0)
-        first = block[there.argmax(0), np.arange(X.shape[1])]
-        filler = np.where(np.isnan(filler), first, filler)
-    return count / X.shape[0], np.where(np.isnan(filler), unseen, filler)
-
-
-def factored_spectrum(factors: Factors, count: float, whole: bool = False) -> Spectrum:
-    """Spectrum of the covariance that factors give the residuals of so many rows.
-
-    It has an eigenpair for each factor, exact if all columns share one noise; or with ``whole``
-    all.
-    """
-    d = len(factors.mean)
-    noise = np.where(factors.variance > 0, factors.noise, 0.0)
-    n_directions, rest = min(round(count), d), 0.0
-    if whole:
-        values, vectors = eigh(factors.loadings @ factors.loadings.T + np.diag(noise))
-        values, vectors = values[::-1][:n_directions], vectors[:, ::-1][:, :n_directions]
-    else:
-        vectors, sizes = factors.axes(1.0)
-        values = sizes + np.square(vectors).T @ noise
-        rest = max(n_directions - len(values), 0) * float(noise.mean())
-    return Spectrum(
-        eigenvalues=values,
-        vectors=signed(vectors),
-        rank=min(int((factors.variance > 0).sum()), n_directions),
-        total_variance=float(factors.variance.sum()),
-        n_samples=count,
-        n_directions=n_directions,
-        rest=rest,
-    )
+def _solve(
+    residuals: Residuals, response: Response, n_components: Any, is_incomplete: bool
+) -> tuple[Spectrum, int, Factors | None]:
+    """Spectrum of residuals, the number of latents, and their factors if there are gaps."""
+    wanted = int(n_components) if isinstance(n_components, numbers.Integral) else None
+    if not is_incomplete:
+        spectrum = principal_spectrum(residuals, wanted)
+        return spectrum, resolve_n_components(n_components, spectrum), None
+    factors = factors_of(residuals, response, wanted or len(residuals.factor))
+    spectrum = factored_spectrum(factors, residuals.moments.count, whole=wanted is None)
+    k = resolve_n_components(n_components, spectrum)
+    return spectrum, k, factors if wanted else factors_of(residuals, response, k)
 
 
 def _per_library(

@@ -7,7 +7,8 @@ import torch
 
 from skvae.model import Architecture, Model
 from skvae.starts._base import Start, start_components, start_noise
-from skvae.starts._prepared import Prepared, Principal
+from skvae.starts._prepared import Prepared
+from skvae.starts._probabilistic import Principal
 from skvae.starts._random import Random
 from skvae.tables import Rows, refilled
 
