@@ -16,6 +16,7 @@ from benchmarks import (
     mnist,
     multilabel,
     osmfish,
+    outliers,
     pairs,
     parts,
     peers,
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "autoencoder": autoencoder,
     "adult": adult,
     "columns": columns,
+    "outliers": outliers,
 }
 
 

@@ -2,6 +2,7 @@
 
 from skvae._trust import trusted_types
 from skvae.estimators._autoencoder import Autoencoder
+from skvae.estimators._outlier import VAEOutlierDetector
 from skvae.estimators._vae import VariationalAutoencoder
 from skvae.explorer import LatentExplorer
 from skvae.multilabel import CanonicalCorrelatedAutoencoder
@@ -10,6 +11,7 @@ __all__ = [
     "Autoencoder",
     "CanonicalCorrelatedAutoencoder",
     "LatentExplorer",
+    "VAEOutlierDetector",
     "VariationalAutoencoder",
     "trusted_types",
 ]

@@ -17,7 +17,13 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_info
 
 import skvae
-from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder, metrics
+from skvae import (
+    Autoencoder,
+    CanonicalCorrelatedAutoencoder,
+    VAEOutlierDetector,
+    VariationalAutoencoder,
+    metrics,
+)
 
 X = np.random.RandomState(0).standard_normal((40, 5)) @ np.diag([4, 3, 2, 1, 1])
 CLASSES = (X[:, 0] > 0).astype(int)
@@ -63,7 +69,10 @@ class DropoutNet(torch.nn.Sequential):
 
 def small(estimator, **params):
     """An estimator whose fit takes milliseconds."""
-    return estimator(**{**SMALL, **params})
+    own = {**SMALL, **params}
+    if estimator is VAEOutlierDetector:
+        del own["hidden_layer_sizes"]
+    return estimator(**own)
 
 
 def fits(estimator, **params):
@@ -76,6 +85,12 @@ def fits(estimator, **params):
             "label sets": (small(estimator, **params), LABELS),
             "sparse label sets": (small(estimator, threshold="label", **params), shared),
             "no hidden layer": (small(estimator, **linear), LABELS),
+        }
+    if estimator is VAEOutlierDetector:
+        model = small(VariationalAutoencoder, encoder=DropoutNet, decoder=PlainNet)
+        return {
+            "plain": (small(estimator, **params), None),
+            "user's networks": (small(estimator, estimator=model, **params), None),
         }
     ways = {
         "plain": {},
