@@ -33,6 +33,8 @@ WEIGHT = np.random.RandomState(1).uniform(1, 2, len(X))
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 PUBLIC = [getattr(skvae, name) for name in skvae.__all__]
 ESTIMATORS = [p for p in PUBLIC if inspect.isclass(p) and issubclass(p, BaseEstimator)]
+# Those whose training can be watched; the others stand around one of them.
+WATCHED = [e for e in ESTIMATORS if "verbose" in inspect.signature(e).parameters]
 
 # Of scikit-learn's own: they take no rows.
 _PLUMBING = {
@@ -67,7 +69,7 @@ class DropoutNet(torch.nn.Sequential):
 # ------------------------------------------------------------------ ways to fit
 
 
-def small(estimator, **params):
+def small(estimator, /, **params):
     """An estimator whose fit takes milliseconds."""
     own = {**SMALL, **params}
     if estimator is VAEOutlierDetector:
@@ -75,7 +77,7 @@ def small(estimator, **params):
     return estimator(**own)
 
 
-def fits(estimator, **params):
+def fits(estimator, /, **params):
     """Every way to fit it that keeps something else, by name, with its y, not yet done."""
     if estimator is CanonicalCorrelatedAutoencoder:
         linear = {"hidden_layer_sizes": (), "label_hidden_layer_sizes": (), **params}
@@ -161,7 +163,7 @@ def arguments(function, model, y, convert=lambda array: array):
     }
     parameters = inspect.signature(function).parameters.values()
     unknown = [p.name for p in parameters if p.name not in values and p.default is p.empty]
-    unknown = [name for name in unknown if name not in ("self", "fit_params", "params")]
+    unknown = [name for name in unknown if name not in ("self", "fit_params", "params", "kwargs")]
     assert unknown == [], f"say what {function.__name__} is to be given"
     return {p.name: values[p.name] for p in parameters if p.name in values}
 
@@ -199,6 +201,11 @@ def outcomes(model, y, names=None, convert=lambda array: array):
     for function in metric_functions():
         if applicable(kind, function.__name__):
             yield function.__name__, function(**arguments(function, model, y, convert))
+
+
+def reads(model):
+    """Give the method by which a fitted estimator says what it makes of rows."""
+    return getattr(model, "transform", None) or model.score_samples
 
 
 def bits(result):

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae._core.process import isolated
 from skvae._sklearn.compat import Interval, StrOptions, fit_context
-from skvae._sklearn.estimator import Estimator, check_weight
+from skvae._sklearn.estimator import Saved, check_weight
 from skvae._sklearn.rows import check_rows, check_table
 from skvae.estimators._read import by_columns
 from skvae.estimators._vae import VariationalAutoencoder
@@ -34,7 +34,7 @@ _RENEWED = 5
 _TAIL = 0.025
 
 
-class VAEOutlierDetector(OutlierMixin, Estimator):
+class VAEOutlierDetector(OutlierMixin, Saved):
     """Outliers by the log-density of a variational autoencoder that they do not bend.
 
     A density that is fitted to all rows learns the outliers, too. Here a row weighs
