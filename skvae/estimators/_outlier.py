@@ -16,10 +16,10 @@ from skvae._core.process import isolated
 from skvae._sklearn.compat import Interval, StrOptions, fit_context
 from skvae._sklearn.estimator import Saved, check_weight
 from skvae._sklearn.rows import check_rows, check_table
+from skvae.estimators._components import LIKELIHOODS, resolve
 from skvae.estimators._read import by_columns
 from skvae.estimators._vae import VariationalAutoencoder
 from skvae.inference import Fitted, Typical, find_typical
-from skvae.likelihoods import Gaussian
 from skvae.tables import library_of, read_source, write_columns
 
 # Most rounds of the robust start, which ends where no weight moves by more than this share of the
@@ -231,7 +231,8 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         if self._is_table:
             source = read_source(X)
             numbers = [j for j, column in enumerate(source.columns) if column.kind == "number"]
-            likelihood = [("numbers", Gaussian("feature"), numbers)] if numbers else "auto"
+            gaussian = resolve("gaussian", LIKELIHOODS).set_params(noise="feature")
+            likelihood = [("numbers", gaussian, numbers)] if numbers else "auto"
         else:
             counted = X[weight > 0]
             deviation = np.nanstd(counted, 0, dtype=np.float64)
