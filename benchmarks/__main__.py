@@ -18,6 +18,7 @@ from benchmarks import (
     mnist,
     multilabel,
     osmfish,
+    outliers,
     pairs,
     parts,
     peers,
@@ -53,6 +54,7 @@ BENCHMARKS = {
     "columns": columns,
     "gaps": gaps,
     "hivae": hivae,
+    "outliers": outliers,
 }
 
 

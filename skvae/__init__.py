@@ -3,6 +3,7 @@
 from skvae._trust import trusted_types
 from skvae.estimators._autoencoder import Autoencoder
 from skvae.estimators._imputer import VAEImputer
+from skvae.estimators._outlier import VAEOutlierDetector
 from skvae.estimators._vae import VariationalAutoencoder
 from skvae.explorer import LatentExplorer
 from skvae.multilabel import CanonicalCorrelatedAutoencoder
@@ -12,6 +13,7 @@ __all__ = [
     "CanonicalCorrelatedAutoencoder",
     "LatentExplorer",
     "VAEImputer",
+    "VAEOutlierDetector",
     "VariationalAutoencoder",
     "trusted_types",
 ]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args, get_type_hints
 
-from skvae._sklearn.estimator import Estimator
+from skvae._sklearn.estimator import Saved
 from skvae.corruptions import Corruption
 from skvae.likelihoods import Columns, Likelihood
 from skvae.objectives import Objective
@@ -22,12 +22,12 @@ from skvae.starts import Start
 _BASES = (
     Columns,
     Corruption,
-    Estimator,
     Likelihood,
     Objective,
     Posterior,
     Prior,
     Regularizer,
+    Saved,
     Schedule,
     Start,
 )
@@ -56,7 +56,7 @@ def trusted_types() -> list[str]:
     """
     own = {cls for base in _BASES for cls in _below(base) if _is_own(cls)}
     # Bases of estimators are in no file; a component may be another's base.
-    bases = {base for cls in own if issubclass(cls, Estimator) for base in cls.__mro__[1:]}
+    bases = {base for cls in own if issubclass(cls, Saved) for base in cls.__mro__[1:]}
     chosen = {cls for cls in own - bases if not inspect.isabstract(cls)}
     return sorted(f"{cls.__module__}.{cls.__name__}" for cls in chosen | _facts(chosen))
 

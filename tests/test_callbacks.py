@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from walking import CLASSES, ESTIMATORS, LABELS, X
+from walking import CLASSES, LABELS, WATCHED, X
 
 from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder, callbacks
 from skvae._sklearn.compat import HAS_CALLBACKS
@@ -25,7 +25,7 @@ from skvae.starts import _principal
 DIGITS = load_digits().data / 16
 with_callbacks = pytest.mark.skipif(not HAS_CALLBACKS, reason="scikit-learn has no callbacks")
 autoencoders = pytest.mark.parametrize("cls", [VariationalAutoencoder, Autoencoder])
-every = pytest.mark.parametrize("cls", ESTIMATORS)
+every = pytest.mark.parametrize("cls", WATCHED)
 
 
 class Idle:

@@ -15,6 +15,7 @@ from skvae import (
     Autoencoder,
     CanonicalCorrelatedAutoencoder,
     VAEImputer,
+    VAEOutlierDetector,
     VariationalAutoencoder,
 )
 
@@ -26,6 +27,7 @@ ESTIMATORS = [
         hidden_layer_sizes=(32,), max_iter=40, learning_rate_init=5e-3, n_iter_no_change=5
     ),
     VAEImputer(VariationalAutoencoder(max_iter=5), n_components=1),
+    VAEOutlierDetector(),
 ]
 
 # The names are the same in scikit-learn 1.6 to 1.9.
@@ -44,7 +46,7 @@ def expected_to_fail(estimator):
 
 
 # The checks that check_estimator leaves out, which scikit-learn runs on its own estimators.
-FURTHER_CHECKS = [
+TRANSFORMER_CHECKS = [
     estimator_checks.check_get_feature_names_out_error,
     estimator_checks.check_transformer_get_feature_names_out,
     estimator_checks.check_transformer_get_feature_names_out_pandas,
@@ -53,6 +55,8 @@ FURTHER_CHECKS = [
     estimator_checks.check_set_output_transform_polars,
     estimator_checks.check_global_output_transform_pandas,
     estimator_checks.check_global_set_output_transform_polars,
+]
+FURTHER_CHECKS = [
     estimator_checks.check_dataframe_column_names_consistency,
     estimator_checks.check_param_validation,
     estimator_checks.check_inplace_ensure_writeable,
@@ -107,8 +111,15 @@ def test_check_estimator(estimator, check):
     run(check, estimator)
 
 
-@pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=class_name)
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    [
+        (estimator, check)
+        for estimator in ESTIMATORS
+        for check in FURTHER_CHECKS + TRANSFORMER_CHECKS * hasattr(estimator, "transform")
+    ],
+    ids=readable,
+)
 def test_further_check(estimator, check):
     run(check, class_name(estimator), estimator)
 
@@ -188,7 +199,8 @@ def test_every_method_documents_its_parameters_and_result(estimator):
         for name, method in inspect.getmembers(type(estimator), inspect.isfunction)
         if name[0] != "_" and method.__module__.startswith("skvae")
     }
-    assert {"fit", "transform"} <= set(methods)
+    use = "transform" if hasattr(estimator, "transform") else "predict"
+    assert {"fit", use} <= set(methods)
     for name, method in methods.items():
         parameters = set(inspect.signature(method).parameters) - {"self"}
         assert parameters - documented(method) == set(), name

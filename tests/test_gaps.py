@@ -438,7 +438,7 @@ def test_infinity_stays_an_error(estimator, value):
 @pytest.mark.parametrize("estimator", ESTIMATORS[::4], ids=str)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_rows_without_any_cell_cannot_be_fitted(estimator, method):
-    with pytest.raises(ValueError, match="All cells of the .* rows to fit are missing"):
+    with pytest.raises(ValueError, match=r"All cells of the .* rows to fit are missing"):
         getattr(clone(estimator), method)(np.full((20, 3), np.nan))
 
 

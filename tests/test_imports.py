@@ -123,8 +123,9 @@ def distributions(extras):
 
 
 ABSENT = sorted(distributions(EXTRAS) - distributions(INSTALLED.split(",")))
-# That of frames needs pandas, which who has frames has.
-EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - {ROOT / "examples" / "plot_tables.py"})
+# Those of frames need pandas, which who has frames has.
+OF_FRAMES = {ROOT / "examples" / f"plot_{name}.py" for name in ("outliers", "tables")}
+EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - OF_FRAMES)
 if not HAS_CALLBACKS:
     EXAMPLES.remove(ROOT / "examples" / "plot_pruned_search.py")
 

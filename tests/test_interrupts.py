@@ -281,4 +281,4 @@ def test_history_is_of_whole_epochs_where_the_valuation_is_interrupted(monkeypat
 
 def test_package_is_whole():
     """The walk above is of every estimator."""
-    assert {job[0] for job in JOBS.values()} == set(walking.ESTIMATORS)
+    assert {job[0] for job in JOBS.values()} == set(walking.WATCHED)

@@ -11,7 +11,7 @@ import skops.io
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from walking import CLASSES, ESTIMATORS, LABELS, X, fits, small
+from walking import CLASSES, LABELS, WATCHED, X, fits, small
 
 from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder, trusted_types
 from skvae._core.checks import shown
@@ -22,7 +22,7 @@ from skvae.training._device import available_devices
 LONGEST = 600
 
 autoencoders = pytest.mark.parametrize("estimator", [VariationalAutoencoder, Autoencoder])
-every = pytest.mark.parametrize("estimator", ESTIMATORS)
+every = pytest.mark.parametrize("estimator", WATCHED)
 
 
 def warnings_of(call):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
-from walking import ESTIMATORS, LABELS, X
+from walking import LABELS, WATCHED, X
 
 from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder
 from skvae._sklearn.compat import HAS_CALLBACKS
@@ -18,7 +18,7 @@ from skvae.watching import _line
 
 DIGITS = load_digits().data / 16
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-every = pytest.mark.parametrize("cls", ESTIMATORS)
+every = pytest.mark.parametrize("cls", WATCHED)
 
 
 class Terminal(io.StringIO):

@@ -19,6 +19,7 @@ from walking import (
     fitted,
     fitting,
     outcomes,
+    reads,
     small,
 )
 
@@ -43,7 +44,7 @@ def tensor(array):
 
 def comparable(result):
     """The result, or of an estimator what it makes of the rows."""
-    return result.transform(X) if hasattr(result, "transform") else result
+    return reads(result)(X) if hasattr(result, "fit") else result
 
 
 def holds_no_tensor(result):
@@ -118,12 +119,12 @@ def test_lists_of_tensors_are_rows():
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_tensor_without_values_is_refused_and_the_fit_kept(estimator):
     model, y = next(iter(fits(estimator).values()))
-    before = model.fit(X, y).transform(X)
+    before = reads(model.fit(X, y))(X)
     for bad in (torch.empty(X.shape, device="meta"), torch.tensor(X) * 1j):
-        for call in (lambda rows: model.fit(rows, y), model.transform):
+        for call in (lambda rows: model.fit(rows, y), reads(model)):
             with pytest.raises(ValueError, match=r"X is a torch tensor whose|Complex data"):
                 call(bad)
-    np.testing.assert_array_equal(model.transform(X), before)
+    np.testing.assert_array_equal(reads(model)(X), before)
 
 
 def test_rows_of_a_tensor_are_not_written():

@@ -17,7 +17,14 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_info
 
 import skvae
-from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder, metrics
+from skvae import (
+    Autoencoder,
+    CanonicalCorrelatedAutoencoder,
+    VAEImputer,
+    VAEOutlierDetector,
+    VariationalAutoencoder,
+    metrics,
+)
 
 X = np.random.RandomState(0).standard_normal((40, 5)) @ np.diag([4, 3, 2, 1, 1])
 CLASSES = (X[:, 0] > 0).astype(int)
@@ -26,10 +33,13 @@ WEIGHT = np.random.RandomState(1).uniform(1, 2, len(X))
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 PUBLIC = [getattr(skvae, name) for name in skvae.__all__]
-_ALL = [p for p in PUBLIC if inspect.isclass(p) and issubclass(p, BaseEstimator)]
-# Those that are fitted around another have tests of their own.
-AROUND = [p for p in _ALL if "estimator" in p().get_params(deep=False)]
-ESTIMATORS = [p for p in _ALL if p not in AROUND]
+# What the imputer's methods take and give is no latents: tests/test_imputer.py walks it.
+APART = [VAEImputer]
+ESTIMATORS = [
+    p for p in PUBLIC if inspect.isclass(p) and issubclass(p, BaseEstimator) and p not in APART
+]
+# Those whose training can be watched; the others stand around one of them.
+WATCHED = [e for e in ESTIMATORS if "verbose" in inspect.signature(e).parameters]
 
 # Of scikit-learn's own: they take no rows.
 _PLUMBING = {
@@ -64,12 +74,15 @@ class DropoutNet(torch.nn.Sequential):
 # ------------------------------------------------------------------ ways to fit
 
 
-def small(estimator, **params):
+def small(estimator, /, **params):
     """An estimator whose fit takes milliseconds."""
-    return estimator(**{**SMALL, **params})
+    own = {**SMALL, **params}
+    if estimator is VAEOutlierDetector:
+        del own["hidden_layer_sizes"]
+    return estimator(**own)
 
 
-def fits(estimator, **params):
+def fits(estimator, /, **params):
     """Every way to fit it that keeps something else, by name, with its y, not yet done."""
     if estimator is CanonicalCorrelatedAutoencoder:
         linear = {"hidden_layer_sizes": (), "label_hidden_layer_sizes": (), **params}
@@ -79,6 +92,12 @@ def fits(estimator, **params):
             "label sets": (small(estimator, **params), LABELS),
             "sparse label sets": (small(estimator, threshold="label", **params), shared),
             "no hidden layer": (small(estimator, **linear), LABELS),
+        }
+    if estimator is VAEOutlierDetector:
+        model = small(VariationalAutoencoder, encoder=DropoutNet, decoder=PlainNet)
+        return {
+            "plain": (small(estimator, **params), None),
+            "user's networks": (small(estimator, estimator=model, **params), None),
         }
     ways = {
         "plain": {},
@@ -149,7 +168,7 @@ def arguments(function, model, y, convert=lambda array: array):
     }
     parameters = inspect.signature(function).parameters.values()
     unknown = [p.name for p in parameters if p.name not in values and p.default is p.empty]
-    unknown = [name for name in unknown if name not in ("self", "fit_params", "params")]
+    unknown = [name for name in unknown if name not in ("self", "fit_params", "params", "kwargs")]
     assert unknown == [], f"say what {function.__name__} is to be given"
     return {p.name: values[p.name] for p in parameters if p.name in values}
 
@@ -187,6 +206,11 @@ def outcomes(model, y, names=None, convert=lambda array: array):
     for function in metric_functions():
         if applicable(kind, function.__name__):
             yield function.__name__, function(**arguments(function, model, y, convert))
+
+
+def reads(model):
+    """Give the method by which a fitted estimator says what it makes of rows."""
+    return getattr(model, "transform", None) or model.score_samples
 
 
 def bits(result):

@@ -17,7 +17,7 @@ from skvae._sklearn.compat import BaseEstimator, CallbackSupportMixin
 from skvae._sklearn.rows import check_sample_weight
 
 
-class Estimator(CallbackSupportMixin, BaseEstimator):
+class Saved(BaseEstimator):
     """A failed fit leaves the former state, and a pickle states its format."""
 
     # Raised by one whenever pickles of the older state can no longer be read.
@@ -77,6 +77,10 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
                 f"skvae reads format {self._state_version}. Load it with the version that saved it."
             )
         super().__setstate__(state)
+
+
+class Estimator(CallbackSupportMixin, Saved):
+    """The same, with scikit-learn's callbacks."""
 
 
 def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, np.ndarray]:

@@ -23,14 +23,13 @@ from skvae._sklearn.compat import (
     is_pandas_na,
     is_scalar_nan,
 )
-from skvae._sklearn.estimator import Estimator
+from skvae._sklearn.estimator import Saved
 from skvae._sklearn.rows import check_rows, check_table
 from skvae.estimators._base import BaseAutoencoder
+from skvae.estimators._components import LIKELIHOODS, OBJECTIVES, resolve
 from skvae.estimators._holdout import choose_by_hidden_cells
 from skvae.estimators._read import by_columns
 from skvae.estimators._vae import VariationalAutoencoder
-from skvae.likelihoods import Gaussian
-from skvae.objectives import ImportanceWeighted
 from skvae.tables import (
     as_missing,
     join_columns,
@@ -50,7 +49,7 @@ def _adds_indicators(imputer: VAEImputer) -> bool:
     return imputer.add_indicator
 
 
-class VAEImputer(TransformerMixin, Estimator):
+class VAEImputer(TransformerMixin, Saved):
     """Fill missing cells by a variational autoencoder.
 
     Before training it is factor analysis of the rows with gaps, and its fills are exact conditional
@@ -314,8 +313,9 @@ class VAEImputer(TransformerMixin, Estimator):
         """What is to be fitted, an object of its own."""
         if self.estimator is not None:
             return clone(self.estimator)
-        likelihood = "auto" if hasattr(X, "columns") else Gaussian("feature")
-        objective = ImportanceWeighted(10)
+        by_column = resolve("gaussian", LIKELIHOODS).set_params(noise="feature")
+        likelihood = "auto" if hasattr(X, "columns") else by_column
+        objective = resolve("importance_weighted", OBJECTIVES).set_params(n_draws=10)
         return VariationalAutoencoder(
             likelihood=likelihood, objective=objective, early_stopping=False, max_iter=_EPOCHS
         )

@@ -20,6 +20,7 @@ from skvae.inference._report import (
     pool,
     report_rows,
 )
+from skvae.inference._typical import Typical, find_typical
 
 __all__ = [
     "ACTIVE_VARIANCE",
@@ -29,11 +30,13 @@ __all__ = [
     "LatentReport",
     "Rowwise",
     "Trained",
+    "Typical",
     "check_domain",
     "collapse_message",
     "conditional_latents",
     "draw_latents",
     "expected_cells",
+    "find_typical",
     "fit_density",
     "latent_moments",
     "latent_report",

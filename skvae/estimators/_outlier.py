@@ -1,0 +1,437 @@
+"""Outliers by a variational autoencoder that its rows' weights protect from them."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+from scipy.stats import norm
+from sklearn.base import OutlierMixin, clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skvae._core.process import isolated
+from skvae._sklearn.compat import Interval, StrOptions, fit_context
+from skvae._sklearn.estimator import Saved, check_weight
+from skvae._sklearn.rows import check_rows, check_table
+from skvae.estimators._components import LIKELIHOODS, resolve
+from skvae.estimators._read import by_columns
+from skvae.estimators._vae import VariationalAutoencoder
+from skvae.inference import Fitted, Typical, find_typical
+from skvae.tables import library_of, read_source, write_columns
+
+# Most rounds of the robust start, which ends where no weight moves by more than this share of the
+# largest one.
+_ROUNDS, _TOLERANCE = 20, 1e-3
+
+# Passes after which the weights are renewed.
+_RENEWED = 5
+
+# Share of clean rows below the offset, if nobody says how many rows are outliers: the customary one
+# for robust distances (Rousseeuw and van Zomeren 1990).
+_TAIL = 0.025
+
+
+class VAEOutlierDetector(OutlierMixin, Saved):
+    """Outliers by the log-density of a variational autoencoder that they do not bend.
+
+    A density that is fitted to all rows learns the outliers, too. Here a row weighs
+
+        w = (df + e) / (df + delta),
+
+    where delta is its distance from the typical row, of expectation e: for a Gaussian the squared
+    Mahalanobis distance, and the number of cells. These are the weights of the EM algorithm for
+    Student's t [1]_. The start is probabilistic PCA under a t distribution [2]_, reached by rounds
+    of weights and weighted PCA. Training goes on from there with such weights, renewed every five
+    passes by the distances under the network's density.
+
+    A row's score is minus its distance, as a normal deviate: with o its observed cells, t the
+    typical row, which is the linear start's mean and its most probable levels, and e and v the
+    expectation and variance of the start's distances of such cells,
+
+        delta = 2 (log p_start(t_o) - log p(x_o)),    h = 2 e^2 / v,
+        score = (1 - 2 / (9 h) - (delta / (c e) + a)^(1/3)) / sqrt(2 / (9 h)).
+
+    This is the Wilson-Hilferty transform [3]_ of a chi-square with h degrees of freedom, which is
+    the number of observed numbers. So rows are comparable whichever of their cells are missing. The
+    constant c gives the rows of fit the median distance that they should have from the start, whose
+    scatter is too small where rows are normal, and a does so for the trained model: the median
+    score is 0. Of rows without gaps the score is an increasing function of log p(x).
+
+    Parameters
+    ----------
+    n_components : int, default=5
+        Number of latents, at most one fewer than there are columns that vary.
+    estimator : VariationalAutoencoder, default=None
+        The model, unfitted. It takes X as it is, with its own ``n_components`` and
+        ``random_state``; a clone is trained by ``partial_fit``. By default it has one hidden layer
+        of 64 units and a Gaussian likelihood of numbers that are divided by their standard
+        deviations. In a frame with categories or dates, numbers are Gaussian with a noise for each
+        column, and the other columns are as under ``likelihood="auto"``.
+    contamination : "auto" or float in (0, 0.5], default="auto"
+        Share of outliers among the rows of fit. "auto" puts the offset at the least score that a
+        clean row should have: the 2.5 % quantile of normal deviates with the median and the median
+        absolute deviation of the scores, as for robust distances [4]_.
+    robust : bool, default=True
+        Whether outlying rows weigh less. If not, all weigh the same.
+    df : float, default=1.0
+        Degrees of freedom of the t distribution. The fewer, the less distant rows weigh.
+    max_iter : int, default=5
+        Passes through the rows. 0 gives the robust linear start. Many passes find finer structure,
+        but learn outliers that lie close together, too.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the networks, the order of rows and the noise.
+
+    Attributes
+    ----------
+    offset_ : float
+        Score below which a row is an outlier.
+    estimator_ : VariationalAutoencoder
+        The trained model. Unless ``estimator`` was given, or X is a frame with categories or dates,
+        it takes the columns that vary, over their standard deviations.
+    start_ : VariationalAutoencoder
+        The linear model that training starts from.
+    weight_ : ndarray of shape (n_samples,)
+        Row weights of the last passes, of mean 1 over rows with a weight.
+    n_iter_ : int
+        Number of passes, ``max_iter``.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features. Present only if X has names that are all strings.
+
+    See Also
+    --------
+    sklearn.ensemble.IsolationForest : Outliers by how few splits part a row from the others.
+    sklearn.covariance.EllipticEnvelope : Outliers by a robust Gaussian.
+
+    References
+    ----------
+    .. [1] Liu and Rubin (1995), "ML estimation of the t distribution using EM and its extensions,
+       ECM and ECME", Statistica Sinica 5.
+    .. [2] Archambeau, Delannay and Verleysen (2006), "Robust probabilistic projections", ICML.
+    .. [3] Wilson and Hilferty (1931), "The distribution of chi-square", PNAS 17.
+    .. [4] Rousseeuw and van Zomeren (1990), "Unmasking multivariate outliers and leverage points",
+       JASA 85.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skvae import VAEOutlierDetector
+    >>> X, _ = load_wine(return_X_y=True)
+    >>> X[0, 4] = 600.0  # magnesium, of mg/l between 70 and 162 in the others
+    >>> detector = VAEOutlierDetector(random_state=0).fit(X)
+    >>> detector.predict(X[:2])
+    array([-1,  1])
+    >>> int(detector.explain(X[:1]).argmax())
+    4
+    """
+
+    _state_version = 1
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "estimator": [VariationalAutoencoder, None],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "robust": ["boolean"],
+        "df": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    # Columns that the model takes and what they are divided by; None if it takes X as it is.
+    _columns: np.ndarray | None
+    _scale: np.ndarray
+    _is_table: bool
+    _typical: Typical
+    # What the median distances of the rows of fit, by the start and by the model, are corrected by.
+    _unit: float
+    _shift: float
+
+    def __init__(
+        self,
+        n_components: int = 5,
+        *,
+        estimator: VariationalAutoencoder | None = None,
+        contamination: str | float = "auto",
+        robust: bool = True,
+        df: float = 1.0,
+        max_iter: int = 5,
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.estimator = estimator
+        self.contamination = contamination
+        self.robust = robust
+        self.df = df
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @isolated
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the model to X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Rows; at least two. Cells may be missing. A sparse X is made dense.
+        y : Ignored
+            Not used; present for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights, by which those of the robust fit are multiplied.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is outside its domain, or training diverges. The former state is
+            then kept.
+        """
+        with self._restored_on_failure():
+            X = self._checked(X, reset=True)
+            base = np.ones(X.shape[0])
+            if sample_weight is not None:
+                positive, counts = check_weight(sample_weight, X, 2)
+                base = np.zeros(X.shape[0])
+                base[counts] = positive / positive.mean()
+            model = self._model(X, base)
+            rows = X if self._columns is None else self._scaled(X)
+            self._fit_start(model, rows, base)
+            self._train(model, rows, base)
+            self._set_offset(rows, base)
+        return self
+
+    def _checked(self, X: Any, reset: bool) -> Any:
+        """Give X as an array of numbers, or as it is where the model takes tables."""
+        if reset:
+            if self.estimator is not None:
+                self._is_table = by_columns(self.estimator.likelihood) is not None
+            else:
+                kinds = {c.kind for c in read_source(X).columns} if library_of(X) else {"number"}
+                self._is_table = kinds != {"number"}
+        if self._is_table:
+            return check_table(self, X, reset=reset, ensure_min_samples=1 + reset)
+        X = check_rows(self, X, reset=reset, ensure_min_samples=1 + reset)
+        return X.toarray() if sparse.issparse(X) else X
+
+    def _model(self, X: Any, weight: np.ndarray) -> VariationalAutoencoder:
+        """Make the model that is to be fitted, and remember what it takes of X."""
+        self._columns = None
+        if self.estimator is not None:
+            return clone(self.estimator)
+        likelihood: Any = "gaussian"
+        n_columns = X.shape[1]
+        if self._is_table:
+            source = read_source(X)
+            numbers = [j for j, column in enumerate(source.columns) if column.kind == "number"]
+            gaussian = resolve("gaussian", LIKELIHOODS).set_params(noise="feature")
+            likelihood = [("numbers", gaussian, numbers)] if numbers else "auto"
+        else:
+            counted = X[weight > 0]
+            deviation = np.nanstd(counted, 0, dtype=np.float64)
+            varies = deviation > 1e-12 * np.abs(counted).max(0)
+            self._columns = np.flatnonzero(varies) if varies.any() else np.arange(n_columns)
+            self._scale = np.where(varies, deviation, 1.0)[self._columns]
+            n_columns = len(self._columns)
+        return VariationalAutoencoder(
+            max(1, min(self.n_components, n_columns - 1)),
+            hidden_layer_sizes=(64,),
+            likelihood=likelihood,
+            learning_rate_init=1e-3,
+            random_state=int(check_random_state(self.random_state).randint(2**31 - 1)),
+        )
+
+    def _scaled(self, X: np.ndarray) -> np.ndarray:
+        return X[:, self._columns].astype(np.float64) / self._scale
+
+    # ------------------------------------------------------------------ fit
+
+    def _weights(self, fitted: Fitted, numbers: np.ndarray, base: np.ndarray) -> np.ndarray:
+        """Weights of a t distribution by the rows' distances, of mean 1."""
+        distance, expected, _ = self._typical.distance(fitted, numbers)
+        weight = base * (self.df + expected) / (self.df + distance.clip(min=0.0))
+        return weight / weight[base > 0].mean()
+
+    def _fit_start(self, model: VariationalAutoencoder, X: Any, base: np.ndarray) -> None:
+        """Alternate weights and the linear start, until no weight moves."""
+        linear = clone(model).set_params(max_iter=0, early_stopping=False)
+        weight, moments, ones = base, None, np.ones(X.shape[1])
+        of_gaussian = None if self._columns is None else (ones, 2.0 * ones)
+        for _ in range(_ROUNDS):
+            self.start_, self.weight_ = clone(linear).fit(X, sample_weight=weight), weight
+            fitted = self.start_._fitted
+            self._typical = find_typical(fitted, of_gaussian or moments)
+            moments = self._typical.expected, self._typical.variance
+            if not self.robust:
+                break
+            weight = self._weights(fitted, self._numbers(self.start_, X), base)
+            if np.abs(weight - self.weight_).max() <= _TOLERANCE * weight.max():
+                break
+        self._typical = find_typical(fitted, of_gaussian)
+
+    def _train(self, model: VariationalAutoencoder, X: Any, base: np.ndarray) -> None:
+        """Go through the rows, and renew their weights."""
+        self.estimator_ = self.start_ if self.max_iter == 0 else model
+        for n_done in range(self.max_iter):
+            if self.robust and n_done and n_done % _RENEWED == 0:
+                self.weight_ = self._weights(model._fitted, self._numbers(model, X), base)
+            model.partial_fit(X, sample_weight=self.weight_)
+        self.n_iter_ = self.max_iter
+
+    def _set_offset(self, X: Any, base: np.ndarray) -> None:
+        """Set what makes the median score 0, and the score that parts outliers from the rest."""
+        numbers, weight = self._numbers(self.estimator_, X)[base > 0], base[base > 0]
+        self._unit, self._shift = 1.0, 0.0
+        ratio, freedom = self._ratios(self.start_, numbers)
+        told = freedom > 0
+        if told.any():
+            middle = (1.0 - 2.0 / (9.0 * freedom[told])) ** 3
+            unit = _quantile(ratio[told] / middle, 0.5, weight[told])
+            self._unit = unit if unit > 0 else 1.0
+            ratio = self._ratios(self.estimator_, numbers)[0]
+            self._shift = _quantile(middle - ratio[told], 0.5, weight[told])
+        scores = self._scores(numbers)
+        if self.contamination == "auto":
+            median = _quantile(scores, 0.5, weight)
+            deviation = _quantile(np.abs(scores - median), 0.5, weight) / norm.ppf(0.75)
+            self.offset_ = median + norm.ppf(_TAIL) * deviation
+        else:
+            self.offset_ = _quantile(scores, float(self.contamination), weight)
+
+    # ------------------------------------------------------------------ rows
+
+    @staticmethod
+    def _numbers(model: VariationalAutoencoder, X: Any) -> np.ndarray:
+        """Give rows as the numbers that a fitted model takes, NaN where a cell is missing."""
+        return model._check_rows(X).astype(np.float64)
+
+    def _read(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        return self._numbers(self.estimator_, X if self._columns is None else self._scaled(X))
+
+    def _ratios(
+        self, model: VariationalAutoencoder, numbers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Distances over their expectations, and degrees of freedom; 0 without a telling cell."""
+        distance, expected, variance = self._typical.distance(model._fitted, numbers)
+        known = (expected > 0) & (variance > 0)
+        expected, variance = np.where(known, expected, 1.0), np.where(known, variance, 1.0)
+        return distance / (self._unit * expected), np.where(
+            known, 2.0 * expected**2 / variance, 0.0
+        )
+
+    def _scores(self, numbers: np.ndarray) -> np.ndarray:
+        ratio, freedom = self._ratios(self.estimator_, numbers)
+        spread = 2.0 / (9.0 * np.where(freedom > 0, freedom, 1.0))
+        scores = (1.0 - spread - np.cbrt(ratio + self._shift)) / np.sqrt(spread)
+        return np.where(freedom > 0, scores, 0.0)
+
+    @isolated
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Score rows: the higher, the more normal.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Of median 0 over the rows of fit. Those of clean rows are about normal deviates,
+            whichever cells are missing; a row without any has 0.
+        """
+        return self._scores(self._read(X))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Score rows from the offset: outliers are below 0.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            ``score_samples(X) - offset_``.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Say which rows are outliers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        labels : ndarray of int of shape (n_samples,)
+            -1 for an outlier, 1 for any other row.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    @isolated
+    def explain(self, X: Any) -> Any:
+        """Say how much each cell contributes to a row's being odd.
+
+        Cell after cell of the typical row is replaced by the row's own, in the table's order and in
+        the reverse one; a cell's share is what log p(x) falls by, the mean of both. Under the
+        linear start it is Shapley's value, half of (x_j - mean_j) [C^-1 (x - mean)]_j [1]_.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        shares : {ndarray, DataFrame} of shape (n_samples, n_features)
+            In nats, a frame if X is one. A row's add up to how far its log p(x) is below that of
+            the typical row with the same cells missing. A negative share is of a cell that makes
+            the others more plausible; a missing cell has 0.
+
+        References
+        ----------
+        .. [1] Mayrhofer and Filzmoser (2023), "Multivariate outlier explanations using Shapley
+           values and Mahalanobis distances", Econometrics and Statistics, eq. 9.
+        """
+        of_cells = self._typical.shares(self.estimator_._fitted, self._read(X))
+        shares = of_cells
+        if self._columns is not None:
+            shares = np.zeros((len(of_cells), self.n_features_in_))
+            shares[:, self._columns] = of_cells
+        library = library_of(X)
+        if library is None:
+            return shares
+        frame = write_columns(list(shares.T), list(X.columns), library)
+        if library == "pandas":
+            frame.index = X.index
+        return frame
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a fitted model."""
+        return hasattr(self, "offset_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _quantile(values: np.ndarray, q: float, weight: np.ndarray) -> float:
+    """Interpolate a quantile of weighted values; with equal weights it is NumPy's."""
+    order = np.argsort(values)
+    place = np.cumsum(weight[order]) - weight[order]
+    return float(np.interp(q * place[-1], place, values[order]))
