@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.svm import OneClassSVM
 
-from benchmarks.common import Report, data_file, load_mnist, load_table
+from benchmarks.common import Report, data_file, load_mnist, load_table, result_name, setting
 from skvae import VAEOutlierDetector
 
 SETS = (
@@ -101,14 +101,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--methods", nargs="+", default=list(METHODS), choices=METHODS, help="detectors"
     )
     parser.add_argument(
+        "--set",
+        type=setting,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameters of VAEOutlierDetector",
+    )
+    parser.add_argument(
         "--contamination", action="store_true", help="one class among rows of another instead"
     )
 
 
 def run(args: argparse.Namespace) -> Report:
     """Compare detectors."""
+    methods = METHODS | {"VAEOutlierDetector": by_detector(**dict(args.set))}
     if args.contamination:
-        return contaminate(args)
+        return contaminate(args, methods)
     areas: dict[str, dict[str, float]] = {name: {} for name in args.methods}
     seconds = dict.fromkeys(args.methods, 0.0)
     for table in args.sets:
@@ -116,7 +125,7 @@ def run(args: argparse.Namespace) -> Report:
         X = standardised(X, X)
         for name in args.methods:
             began, seeds = time.perf_counter(), seeds_of(name, args.seeds)
-            found = [roc_auc_score(y, METHODS[name](X, X, seed)) for seed in seeds]
+            found = [roc_auc_score(y, methods[name](X, X, seed)) for seed in seeds]
             seconds[name] += (time.perf_counter() - began) / len(seeds)
             areas[name][table] = float(np.mean(found))
     rows = [
@@ -125,17 +134,17 @@ def run(args: argparse.Namespace) -> Report:
         for name in args.methods
     ]
     formats = {"detector": "s", **dict.fromkeys([*args.sets, "mean"], ".3f"), "seconds": ".1f"}
-    return Report("outliers", formats, rows)
+    return Report(result_name(["outliers"], dict(args.set)), formats, rows)
 
 
-def contaminate(args: argparse.Namespace) -> Report:
+def contaminate(args: argparse.Namespace, methods: dict[str, Scores]) -> Report:
     """Fit with a share of outliers, and score held-out rows: means over the cases of a table."""
     areas: dict[str, list[np.ndarray]] = {}
     for table in CLASSES:
         for name in args.methods:
             found = [
                 [
-                    roc_auc_score(y, METHODS[name](X, rows, seed))
+                    roc_auc_score(y, methods[name](X, rows, seed))
                     for seed in seeds_of(name, args.seeds)
                 ]
                 for X, rows, y in cases(table)
@@ -153,7 +162,8 @@ def contaminate(args: argparse.Namespace) -> Report:
         for name in args.methods
     ]
     formats = {key: "s" if key == "detector" else ".3f" for key in rows[0]}
-    return Report("outliers_contamination", formats, rows)
+    name = result_name(["outliers", "contamination"], dict(args.set))
+    return Report(name, formats, rows)
 
 
 def seeds_of(name: str, n_seeds: int) -> range:

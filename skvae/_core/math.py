@@ -91,3 +91,10 @@ def _normal_draws(n_draws: int, n_dims: int, seed: int) -> Tensor:
 
 # Scrambling a sequence takes a quarter of the time of a row's likelihood.
 _kept_normal_draws = functools.lru_cache(maxsize=8)(_normal_draws)
+
+
+def weighted_quantile(values: np.ndarray, q: float, weight: np.ndarray) -> float:
+    """Interpolate a quantile of weighted values; with equal weights it is NumPy's."""
+    order = np.argsort(values)
+    place = np.cumsum(weight[order]) - weight[order]
+    return float(np.interp(q * place[-1], place, values[order]))

@@ -12,6 +12,7 @@ from sklearn.base import OutlierMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._core.math import weighted_quantile
 from skvae._core.process import isolated
 from skvae._sklearn.compat import Interval, StrOptions, fit_context
 from skvae._sklearn.estimator import Saved, check_weight
@@ -146,9 +147,6 @@ class VAEOutlierDetector(OutlierMixin, Saved):
     _scale: np.ndarray
     _is_table: bool
     _typical: Typical
-    # What the median distances of the rows of fit, by the start and by the model, are corrected by.
-    _unit: float
-    _shift: float
 
     def __init__(
         self,
@@ -251,8 +249,6 @@ class VAEOutlierDetector(OutlierMixin, Saved):
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         return X[:, self._columns].astype(np.float64) / self._scale
 
-    # ------------------------------------------------------------------ fit
-
     def _weights(self, fitted: Fitted, numbers: np.ndarray, base: np.ndarray) -> np.ndarray:
         """Weights of a t distribution by the rows' distances, of mean 1."""
         distance, expected, _ = self._typical.distance(fitted, numbers)
@@ -288,24 +284,15 @@ class VAEOutlierDetector(OutlierMixin, Saved):
     def _set_offset(self, X: Any, base: np.ndarray) -> None:
         """Set what makes the median score 0, and the score that parts outliers from the rest."""
         numbers, weight = self._numbers(self.estimator_, X)[base > 0], base[base > 0]
-        self._unit, self._shift = 1.0, 0.0
-        ratio, freedom = self._ratios(self.start_, numbers)
-        told = freedom > 0
-        if told.any():
-            middle = (1.0 - 2.0 / (9.0 * freedom[told])) ** 3
-            unit = _quantile(ratio[told] / middle, 0.5, weight[told])
-            self._unit = unit if unit > 0 else 1.0
-            ratio = self._ratios(self.estimator_, numbers)[0]
-            self._shift = _quantile(middle - ratio[told], 0.5, weight[told])
-        scores = self._scores(numbers)
+        fitted = self.estimator_._fitted
+        self._typical = self._typical.calibrated(fitted, numbers, weight)
+        scores = self._typical.scores(fitted, numbers)
         if self.contamination == "auto":
-            median = _quantile(scores, 0.5, weight)
-            deviation = _quantile(np.abs(scores - median), 0.5, weight) / norm.ppf(0.75)
+            median = weighted_quantile(scores, 0.5, weight)
+            deviation = weighted_quantile(np.abs(scores - median), 0.5, weight) / norm.ppf(0.75)
             self.offset_ = median + norm.ppf(_TAIL) * deviation
         else:
-            self.offset_ = _quantile(scores, float(self.contamination), weight)
-
-    # ------------------------------------------------------------------ rows
+            self.offset_ = weighted_quantile(scores, float(self.contamination), weight)
 
     @staticmethod
     def _numbers(model: VariationalAutoencoder, X: Any) -> np.ndarray:
@@ -316,23 +303,6 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         check_is_fitted(self)
         X = self._checked(X, reset=False)
         return self._numbers(self.estimator_, X if self._columns is None else self._scaled(X))
-
-    def _ratios(
-        self, model: VariationalAutoencoder, numbers: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Distances over their expectations, and degrees of freedom; 0 without a telling cell."""
-        distance, expected, variance = self._typical.distance(model._fitted, numbers)
-        known = (expected > 0) & (variance > 0)
-        expected, variance = np.where(known, expected, 1.0), np.where(known, variance, 1.0)
-        return distance / (self._unit * expected), np.where(
-            known, 2.0 * expected**2 / variance, 0.0
-        )
-
-    def _scores(self, numbers: np.ndarray) -> np.ndarray:
-        ratio, freedom = self._ratios(self.estimator_, numbers)
-        spread = 2.0 / (9.0 * np.where(freedom > 0, freedom, 1.0))
-        scores = (1.0 - spread - np.cbrt(ratio + self._shift)) / np.sqrt(spread)
-        return np.where(freedom > 0, scores, 0.0)
 
     @isolated
     def score_samples(self, X: Any) -> np.ndarray:
@@ -349,7 +319,7 @@ class VAEOutlierDetector(OutlierMixin, Saved):
             Of median 0 over the rows of fit. Those of clean rows are about normal deviates,
             whichever cells are missing; a row without any has 0.
         """
-        return self._scores(self._read(X))
+        return self._typical.scores(self.estimator_._fitted, self._read(X))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score rows from the offset: outliers are below 0.
@@ -428,10 +398,3 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
         return tags
-
-
-def _quantile(values: np.ndarray, q: float, weight: np.ndarray) -> float:
-    """Interpolate a quantile of weighted values; with equal weights it is NumPy's."""
-    order = np.argsort(values)
-    place = np.cumsum(weight[order]) - weight[order]
-    return float(np.interp(q * place[-1], place, values[order]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skvae._core.math import log_mean_exp
+from skvae._core.math import log_mean_exp, weighted_quantile
 from skvae.inference._fitted import Fitted
 
 # Draws per row for log p(x), which has no error at the PCA start.
@@ -49,12 +49,17 @@ class Typical:
         Means of numbers, and the most probable levels, at z = 0.
     expected, variance : ndarray of shape (n_cells,)
         Expectation and variance of the distance that each cell alone has.
+    unit, shift : float
+        What corrects the median distance of the rows of fit, by the linear model and by the trained
+        one: a factor of the expectation, and so many expectations more.
     """
 
     start: Fitted
     row: np.ndarray
     expected: np.ndarray
     variance: np.ndarray
+    unit: float = 1.0
+    shift: float = 0.0
 
     def peak(self, numbers: np.ndarray) -> np.ndarray:
         """Log p(t_o) of the observed cells of each row, (n_samples,)."""
@@ -83,6 +88,32 @@ class Typical:
         first = [place.start for place in cells_of(self.start)]
         observed = (~np.isnan(numbers[:, first])).astype(np.float64)
         return distance, observed @ self.expected, observed @ self.variance
+
+    def ratios(self, fitted: Fitted, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distances over their expectations, and degrees of freedom; 0 without a telling cell."""
+        distance, expected, variance = self.distance(fitted, numbers)
+        known = (expected > 0) & (variance > 0)
+        expected, variance = np.where(known, expected, 1.0), np.where(known, variance, 1.0)
+        freedom = np.where(known, 2.0 * expected**2 / variance, 0.0)
+        return distance / (self.unit * expected) + self.shift, freedom
+
+    def scores(self, fitted: Fitted, numbers: np.ndarray) -> np.ndarray:
+        """Minus the normal deviates of distances as chi-squares (Wilson and Hilferty 1931)."""
+        ratio, freedom = self.ratios(fitted, numbers)
+        spread = 2.0 / (9.0 * np.where(freedom > 0, freedom, 1.0))
+        return np.where(freedom > 0, (1.0 - spread - np.cbrt(ratio)) / np.sqrt(spread), 0.0)
+
+    def calibrated(self, fitted: Fitted, numbers: np.ndarray, weight: np.ndarray) -> Typical:
+        """Give rows of positive weight the median distance that a chi-square has."""
+        by_start, freedom = self.ratios(self.start, numbers)
+        told = freedom > 0
+        if not told.any():
+            return self
+        middle = (1.0 - 2.0 / (9.0 * freedom[told])) ** 3
+        unit = weighted_quantile(by_start[told] / middle, 0.5, weight[told])
+        scaled = replace(self, unit=unit if unit > 0 else 1.0)
+        left = middle - scaled.ratios(fitted, numbers)[0][told]
+        return replace(scaled, shift=weighted_quantile(left, 0.5, weight[told]))
 
     def shares(self, fitted: Fitted, numbers: np.ndarray) -> np.ndarray:
         """Nats that each cell takes from a row's log p(x), (n_samples, n_cells).
