@@ -142,7 +142,7 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         "random_state": ["random_state"],
     }
 
-    # Columns that the model takes and what they are divided by; None if it takes X as it is.
+    # Columns that the model takes, over the scale; None if it takes X as it is.
     _columns: np.ndarray | None
     _scale: np.ndarray
     _is_table: bool
@@ -319,7 +319,8 @@ class VAEOutlierDetector(OutlierMixin, Saved):
             Of median 0 over the rows of fit. Those of clean rows are about normal deviates,
             whichever cells are missing; a row without any has 0.
         """
-        return self._typical.scores(self.estimator_._fitted, self._read(X))
+        numbers = self._read(X)
+        return self._typical.scores(self.estimator_._fitted, numbers)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score rows from the offset: outliers are below 0.
@@ -376,8 +377,8 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         .. [1] Mayrhofer and Filzmoser (2023), "Multivariate outlier explanations using Shapley
            values and Mahalanobis distances", Econometrics and Statistics, eq. 9.
         """
-        of_cells = self._typical.shares(self.estimator_._fitted, self._read(X))
-        shares = of_cells
+        numbers = self._read(X)
+        shares = of_cells = self._typical.shares(self.estimator_._fitted, numbers)
         if self._columns is not None:
             shares = np.zeros((len(of_cells), self.n_features_in_))
             shares[:, self._columns] = of_cells
