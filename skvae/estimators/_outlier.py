@@ -225,7 +225,6 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         if self.estimator is not None:
             return clone(self.estimator)
         likelihood: Any = "gaussian"
-        n_columns = X.shape[1]
         if self._is_table:
             source = read_source(X)
             numbers = [j for j, column in enumerate(source.columns) if column.kind == "number"]
@@ -235,9 +234,9 @@ class VAEOutlierDetector(OutlierMixin, Saved):
             counted = X[weight > 0]
             deviation = np.nanstd(counted, 0, dtype=np.float64)
             varies = deviation > 1e-12 * np.abs(counted).max(0)
-            self._columns = np.flatnonzero(varies) if varies.any() else np.arange(n_columns)
+            self._columns = np.flatnonzero(varies) if varies.any() else np.arange(X.shape[1])
             self._scale = np.where(varies, deviation, 1.0)[self._columns]
-            n_columns = len(self._columns)
+        n_columns = X.shape[1] if self._columns is None else len(self._columns)
         return VariationalAutoencoder(
             max(1, min(self.n_components, n_columns - 1)),
             hidden_layer_sizes=(64,),
