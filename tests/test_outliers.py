@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
 
@@ -150,6 +151,11 @@ def test_a_failed_fit_leaves_the_former_one():
 def test_parameters_outside_their_domain_are_errors(parameters, message):
     with pytest.raises(ValueError, match=message):
         VAEOutlierDetector(**parameters).fit(WINE)
+
+
+def test_explain_asks_for_a_fit():
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        VAEOutlierDetector().explain(WINE)
 
 
 def test_a_posterior_without_density_is_an_error():

@@ -142,7 +142,7 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         "random_state": ["random_state"],
     }
 
-    # Columns that the model takes and what they are divided by; None if it takes X as it is.
+    # Columns that the model takes, over the scale; None if it takes X as it is.
     _columns: np.ndarray | None
     _scale: np.ndarray
     _is_table: bool
@@ -225,7 +225,6 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         if self.estimator is not None:
             return clone(self.estimator)
         likelihood: Any = "gaussian"
-        n_columns = X.shape[1]
         if self._is_table:
             source = read_source(X)
             numbers = [j for j, column in enumerate(source.columns) if column.kind == "number"]
@@ -235,9 +234,9 @@ class VAEOutlierDetector(OutlierMixin, Saved):
             counted = X[weight > 0]
             deviation = np.nanstd(counted, 0, dtype=np.float64)
             varies = deviation > 1e-12 * np.abs(counted).max(0)
-            self._columns = np.flatnonzero(varies) if varies.any() else np.arange(n_columns)
+            self._columns = np.flatnonzero(varies) if varies.any() else np.arange(X.shape[1])
             self._scale = np.where(varies, deviation, 1.0)[self._columns]
-            n_columns = len(self._columns)
+        n_columns = X.shape[1] if self._columns is None else len(self._columns)
         return VariationalAutoencoder(
             max(1, min(self.n_components, n_columns - 1)),
             hidden_layer_sizes=(64,),
@@ -319,7 +318,8 @@ class VAEOutlierDetector(OutlierMixin, Saved):
             Of median 0 over the rows of fit. Those of clean rows are about normal deviates,
             whichever cells are missing; a row without any has 0.
         """
-        return self._typical.scores(self.estimator_._fitted, self._read(X))
+        numbers = self._read(X)
+        return self._typical.scores(self.estimator_._fitted, numbers)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score rows from the offset: outliers are below 0.
@@ -376,8 +376,8 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         .. [1] Mayrhofer and Filzmoser (2023), "Multivariate outlier explanations using Shapley
            values and Mahalanobis distances", Econometrics and Statistics, eq. 9.
         """
-        of_cells = self._typical.shares(self.estimator_._fitted, self._read(X))
-        shares = of_cells
+        numbers = self._read(X)
+        shares = of_cells = self._typical.shares(self.estimator_._fitted, numbers)
         if self._columns is not None:
             shares = np.zeros((len(of_cells), self.n_features_in_))
             shares[:, self._columns] = of_cells
