@@ -18,13 +18,13 @@ from skvae.tables import weighted_moments
 _CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
 
 # Share of the observed cells that is hidden, how many times, and from how many rows at most.
-_SHARE, _REPEATS, _MOST_ROWS = 0.1, 3, 1000
+_SHARE, _REPEATS, _MOST_ROWS = 0.1, 3, 2000
 
 # Further candidates that may be worse, before no more are tried.
 _PATIENCE = 3
 
-# Draws of a row's posterior: its mean is exact by two, and links that are not linear are mild.
-_DRAWS = 20
+# Draws of a row's posterior: of the start, where all weigh nearly the same, and after training.
+_DRAWS, _TRAINED_DRAWS = 20, 200
 
 
 def choose_by_hidden_cells(
@@ -103,7 +103,8 @@ def hidden_error(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fitted = trial.fit(shown)._fitted
-        residual = expected_cells(fitted, shown, _DRAWS) - numbers
+        n_draws = _TRAINED_DRAWS if trial.max_iter else _DRAWS
+        residual = expected_cells(fitted, shown, n_draws) - numbers
         squares = np.divide(residual**2, variance, out=np.zeros_like(residual), where=variance > 0)
         errors.append(squares[cells])
     return float(np.hstack(errors).mean())
