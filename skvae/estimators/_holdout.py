@@ -83,13 +83,12 @@ def choose_by_hidden_cells(
 
 def hide(numbers: np.ndarray, read: Read, rng: np.random.RandomState) -> np.ndarray:
     """Choose observed cells, with all of the numbers of each, but never all of a column."""
-    starts = range(numbers.shape[1]) if read.table is None else read.table.starts
-    widths = [1] * len(starts) if read.table is None else [c.width for c in read.table.columns]
+    single = [slice(j, j + 1) for j in range(numbers.shape[1])]
     hidden = np.zeros(numbers.shape, dtype=bool)
-    for start, width in zip(starts, widths, strict=True):
-        there = np.flatnonzero(~np.isnan(numbers[:, start]))
+    for place in single if read.table is None else read.table.places:
+        there = np.flatnonzero(~np.isnan(numbers[:, place.start]))
         chosen = there[rng.rand(len(there)) < _SHARE]
-        hidden[chosen[: len(there) - 1], start : start + width] = True
+        hidden[chosen[: len(there) - 1], place] = True
     return hidden
 
 

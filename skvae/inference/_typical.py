@@ -25,8 +25,7 @@ def cells_of(fitted: Fitted) -> list[slice]:
     """Where the numbers of each cell of a row are."""
     if fitted.table is None:
         return [slice(j, j + 1) for j in range(fitted.view.n_columns)]
-    each = zip(fitted.table.starts, fitted.table.columns, strict=True)
-    return [slice(start, start + column.width) for start, column in each]
+    return fitted.table.places
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from sklearn.utils.extmath import randomized_svd
 from skvae.likelihoods import Response
 from skvae.starts._factors import shrunk_noise
 from skvae.starts._spectrum import Residuals, Spectrum, signed
-from skvae.tables import Gaps, Moments, View, blocks, has_gaps
+from skvae.tables import Gaps, Moments, View, blocks, has_gaps, patterns
 
 # Most rows that are read, evenly spread, and most multiply-adds of all rounds.
 _ROWS = 1_000, 10_000
@@ -179,10 +179,7 @@ def _read(residuals: Residuals, varies: np.ndarray, k: int) -> _Sums:
     block = block.toarray() if sparse.issparse(block) else np.asarray(block, np.float64)
     rows = ((block - residuals.moments.mean) * residuals.factor)[:, varies]
     observed = ~np.isnan(rows)
-    _, first, pattern = np.unique(
-        np.packbits(observed, axis=1), axis=0, return_index=True, return_inverse=True
-    )
-    pattern = pattern.ravel()
+    first, pattern = patterns(observed)
     order = np.argsort(pattern, kind="stable")
     weight = residuals.root_weight[index][order] ** 2
     return _Sums(

@@ -11,7 +11,7 @@ from skvae.tables._blocks import (
     weighted_moments,
 )
 from skvae.tables._frames import as_missing, join_columns, missing_cells, take_columns
-from skvae.tables._gaps import Gaps
+from skvae.tables._gaps import Gaps, patterns
 from skvae.tables._levels import Coding
 from skvae.tables._missingness import Missingness, read_missingness
 from skvae.tables._rows import Batch, Rows, convert, refilled, shuffled
@@ -45,6 +45,7 @@ __all__ = [
     "library_sizes",
     "missing_cells",
     "never_seen",
+    "patterns",
     "per_library",
     "pick",
     "plain_table",

@@ -19,6 +19,26 @@ _BLOCK_CELLS = 2**20
 _MOST_CORRELATED = 32
 
 
+def patterns(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find rows of a mask that are the same.
+
+    Parameters
+    ----------
+    mask : ndarray of bool of shape (n_samples, n_columns)
+        Such as where cells are missing.
+
+    Returns
+    -------
+    first : ndarray of int of shape (n_patterns,)
+        A row of each pattern.
+    index : ndarray of int of shape (n_samples,)
+        Pattern of each row.
+    """
+    packed = np.packbits(mask, axis=1)
+    _, first, index = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+    return first, index.ravel()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gaps:
     """What stands in place of missing cells, as a start says.

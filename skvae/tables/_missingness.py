@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skvae.tables._blocks import blocks, has_gaps
+from skvae.tables._gaps import patterns
 from skvae.tables._table import Table
 
 # Most rows whose gaps are remembered, evenly spread.
@@ -65,12 +66,10 @@ def read_missingness(X: Any, weight: np.ndarray | None, table: Table | None) -> 
         )
     rows = np.linspace(0, n_samples - 1, min(n_samples, _MOST_ROWS)).astype(np.intp)
     read = np.isnan if table is None else table.missing
-    patterns = np.vstack([read(block) for _, block in blocks(X[rows])])
-    return _counted(patterns, np.ones(len(rows)) if weight is None else weight[rows])
+    missing = np.vstack([read(block) for _, block in blocks(X[rows])])
+    return _counted(missing, np.ones(len(rows)) if weight is None else weight[rows])
 
 
-def _counted(patterns: np.ndarray, weight: np.ndarray) -> Missingness:
-    _, first, index = np.unique(
-        np.packbits(patterns, axis=1), axis=0, return_index=True, return_inverse=True
-    )
-    return Missingness(patterns=patterns[first], weight=np.bincount(index.ravel(), weight))
+def _counted(rows: np.ndarray, weight: np.ndarray) -> Missingness:
+    first, index = patterns(rows)
+    return Missingness(patterns=rows[first], weight=np.bincount(index, weight))

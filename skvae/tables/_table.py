@@ -211,7 +211,8 @@ class Table:
         return sum(column.width for column in self.columns)
 
     @property
-    def _places(self) -> list[slice]:
+    def places(self) -> list[slice]:
+        """Where the numbers of each column are."""
         each = zip(self.starts, self.columns, strict=True)
         return [slice(start, start + column.width) for start, column in each]
 
@@ -219,7 +220,7 @@ class Table:
     def number_names(self) -> list[str]:
         """Names of the columns of numbers."""
         names = [""] * self.width
-        for place, column in zip(self._places, self.columns, strict=True):
+        for place, column in zip(self.places, self.columns, strict=True):
             names[place] = column.names
         return names
 
@@ -227,7 +228,7 @@ class Table:
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Least and largest value of each column of numbers that decodes to one within range."""
         low, high = np.full(self.width, -np.inf), np.full(self.width, np.inf)
-        for place, column in zip(self._places, self.columns, strict=True):
+        for place, column in zip(self.places, self.columns, strict=True):
             if column.levels is None and column.minimum < column.maximum:
                 ends = np.array([column.minimum, column.maximum])
                 ends += 0.5 * column.step * np.array([-1.0, 1.0])
@@ -254,7 +255,7 @@ class Table:
             1 where a number counts, 0 where its cell is missing.
         """
         total: np.ndarray | float = 0.0
-        for place, column in zip(self._places, self.columns, strict=True):
+        for place, column in zip(self.places, self.columns, strict=True):
             if column.scores is not None:
                 slope = column.scores.log_slope(numbers[:, place.start])
                 total = total + (slope if observed is None else slope * observed[:, place.start])
@@ -280,7 +281,7 @@ class Table:
         is_single = all(raw.dtype in ("float32", "Float32") for raw in source.columns)
         kind = np.float32 if is_single else np.float64
         numbers = np.empty((source.n_samples, self.width), dtype=kind)
-        for place, column, raw in zip(self._places, self.columns, source.columns, strict=True):
+        for place, column, raw in zip(self.places, self.columns, source.columns, strict=True):
             numbers[:, place] = column.encode(raw)
         return numbers
 
@@ -307,7 +308,7 @@ class Table:
         given : Source of n_samples rows, optional
             Its cells that are not missing replace the decoded ones, as they are.
         """
-        places = zip(self._places, self.columns, strict=True)
+        places = zip(self.places, self.columns, strict=True)
         cells = [column.decode(numbers[:, place], rng) for place, column in places]
         if missing is not None or given is not None:
             cells = [
