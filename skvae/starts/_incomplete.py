@@ -267,16 +267,13 @@ def _round(
     return value, both[:, k] + both[:, :k] @ center, both[:, :k] @ lower, left
 
 
-def view_with_gaps(
-    view: View,
-    X: Any,
-    of_inputs: Moments,
-    has_domain: bool,
-) -> View:
-    """Give a view for rows with gaps, which stand at the mean until the start says more."""
+def view_with_gaps(view: View, of_inputs: Moments, share: np.ndarray, filler: np.ndarray) -> View:
+    """Give a view for rows with gaps, which stand at the mean until the start says more.
+
+    ``share`` and ``filler`` are those of ``observed_shares``.
+    """
     is_target = np.broadcast_to(np.equal(view.link, "identity"), view.n_columns)
     mean = np.where(is_target, (of_inputs.mean - view.shift) / view.scale, of_inputs.mean)
-    share, filler = _shares(X, 0.5 if has_domain else 0.0)
     columns = np.flatnonzero((share > 0) & (share < 1))
     gaps = Gaps(
         columns=columns,
@@ -299,8 +296,8 @@ def view_with_gaps(
     )
 
 
-def _shares(X: Any, unseen: float) -> tuple[np.ndarray, np.ndarray]:
-    """Share of rows that have a cell of each column, and one such cell of each."""
+def observed_shares(X: Any, unseen: float) -> tuple[np.ndarray, np.ndarray]:
+    """Share of rows that have a cell of each column, and one such cell, or ``unseen``, of each."""
     if not has_gaps(X):
         return np.ones(X.shape[1]), next(blocks(X[:1]))[1][0]
     count, filler = np.zeros(X.shape[1]), np.full(X.shape[1], np.nan)

@@ -21,6 +21,7 @@ from skvae.starts._incomplete import (
     Factors,
     factored_spectrum,
     factors_of,
+    observed_shares,
     view_with_gaps,
 )
 from skvae.starts._probabilistic import NOISE_FLOOR, RAISED, Principal, probabilistic_pca
@@ -37,9 +38,7 @@ from skvae.tables import (
     Link,
     Moments,
     View,
-    has_gaps,
     library_sizes,
-    never_seen,
     per_library,
     share_of_zeros,
     shown,
@@ -176,13 +175,14 @@ def prepare(
     n_components : int, float, None or "mle"
         As in PCA.
     """
-    moments, cells = weighted_moments(X, weight), X
+    moments = weighted_moments(X, weight)
     if n_components == "mle" and moments.count < X.shape[1]:
         raise ValueError(
             "n_components='mle' needs at least as many rows as features. "
             f"Got {round(moments.count)} rows and {X.shape[1]} features."
         )
-    if has_gaps(X) and never_seen(X).all():
+    share, filler = observed_shares(X, 0.5 if likelihood.has_domain else 0.0)
+    if not share.any():
         raise ValueError(f"All cells of the {X.shape[0]} rows to fit are missing. Pass others.")
     X, weight, of_cells = _per_library(X, weight, likelihood.link, moments)
     if likelihood.counts_zeros:
@@ -193,7 +193,7 @@ def prepare(
     response = likelihood.response(view, of_cells, of_inputs)
     factor = 1.0 / (view.input_unit * response.spread)
     residuals = Residuals(X=inputs, weight=weight, moments=of_inputs, factor=factor)
-    spectrum, k, factors = _solve(residuals, response, n_components, has_gaps(cells))
+    spectrum, k, factors = _solve(residuals, response, n_components, bool((share < 1).any()))
     needs_double = False
     if response.has_noise("shared") and spectrum.total_variance > 0.0 and factors is None:
         needs_double = probabilistic_pca(spectrum, k, None).noise_variance <= NOISE_FLOOR
@@ -205,7 +205,7 @@ def prepare(
         residuals = replace(residuals, factor=factor / unit)
         response = likelihood.response(view, of_cells, of_inputs)
     return Prepared(
-        view=view_with_gaps(view, cells, of_inputs, likelihood.has_domain),
+        view=view_with_gaps(view, of_inputs, share, filler),
         response=response,
         spectrum=spectrum,
         residuals=residuals,
