@@ -81,15 +81,9 @@ class Prepared:
         n_started = self.n_components if n_started is None else n_started
         response, factors = self.response, self.factors
         if factors is not None and n_started < self.n_components:
-            factors = factors_of(self.residuals, response, n_started)
+            return self._factored(n_started).principal()
         if response.has_noise("shared"):
-            spectrum = (
-                self.spectrum
-                if factors is None
-                else factored_spectrum(factors, self.residuals.moments.count)
-            )
-            principal = probabilistic_pca(spectrum, n_started, None)
-            return replace(principal, mean=None if factors is None else factors.mean)
+            return replace(probabilistic_pca(self.spectrum, n_started, None), mean=self.mean)
         if factors is None and response.has_noise("unit"):
             principal = probabilistic_pca(self.spectrum, n_started, 1.0)
             return replace(principal, noise=np.ones(len(response.spread)))
@@ -119,8 +113,19 @@ class Prepared:
             noise_variance=1.0,
             noise=noise,
             unit=unit,
-            mean=None if factors is None else factors.mean,
+            mean=self.mean,
         )
+
+    @property
+    def mean(self) -> np.ndarray | None:
+        """Mean of the residuals, if there are gaps and it is not 0."""
+        return None if self.factors is None else self.factors.mean
+
+    def _factored(self, n_components: int) -> Prepared:
+        """Give the same with factors of fewer latents."""
+        factors = factors_of(self.residuals, self.response, n_components)
+        spectrum = factored_spectrum(factors, self.residuals.moments.count)
+        return replace(self, factors=factors, spectrum=spectrum, n_components=n_components)
 
     def points(self, n_started: int | None = None) -> Principal:
         """PCA of the residuals for a posterior that is a point, with the error that is left."""
@@ -136,8 +141,7 @@ class Prepared:
             explained = np.square(principal.vectors) @ principal.eigenvalues
             total = self.residuals.variance if self.factors is None else self.factors.variance
             noise = total - explained
-        mean = None if self.factors is None else self.factors.mean
-        return replace(principal, noise=noise.clip(min=NOISE_FLOOR), mean=mean)
+        return replace(principal, noise=noise.clip(min=NOISE_FLOOR), mean=self.mean)
 
     def gaps(self, start: Principal, n_components: int, of_latents: bool) -> Gaps:
         """What fills gaps, by the linear model of the start.
