@@ -315,19 +315,29 @@ def test_older_scikit_learn_is_named(make_one, monkeypatch):
         make_one()
 
 
-def test_a_scikit_learn_without_callbacks_will_do():
+def test_a_scikit_learn_without_callbacks_will_do(tmp_path):
     """Below 1.9 ``sklearn.callback`` is not there; a module that is None cannot be imported."""
     program = """
 import sys
 import numpy as np, sklearn.decomposition, sklearn.pipeline
 sys.modules["sklearn.callback"] = None
 from skvae import VariationalAutoencoder
-vae = VariationalAutoencoder(2, max_iter=2).fit(np.random.RandomState(0).randn(90, 4))
-assert not hasattr(vae, "set_callbacks")
-print("fitted")
+from skvae.callbacks import Checkpoint
+X = np.random.RandomState(0).randn(90, 4)
+vae = VariationalAutoencoder(2, max_iter=2, random_state=0)
+Z = vae.fit_transform(X)
+vae.set_callbacks(Checkpoint(sys.argv[1])).fit(X)
+assert (vae.fit_transform(X) == Z).all()
+try:
+    vae.set_callbacks("another")
+except ImportError as error:
+    print("fitted")
 """
     result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "ignore", "-c", program, tmp_path / "fit.npz"],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert result.stdout.strip() == "fitted", result.stderr
 

@@ -181,6 +181,7 @@ class Script:
             ),
             len(self.losses),
             Watcher(),
+            self,
         )
 
     @property

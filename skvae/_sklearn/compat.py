@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import sklearn
 from sklearn.base import _fit_context as fit_context
 from sklearn.decomposition import _pca
 from sklearn.utils._indexing import _get_column_indices as column_indices
@@ -79,7 +80,19 @@ else:
     except ImportError:
 
         class CallbackSupportMixin:
-            """No support."""
+            """Support for those that this package calls itself."""
+
+            def set_callbacks(self, *callbacks: Any) -> Any:
+                """Set callbacks that a fit tells of its progress itself."""
+                for callback in callbacks:
+                    if not hasattr(callback, "record"):
+                        raise ImportError(
+                            f"{type(callback).__name__} needs scikit-learn 1.9 or later. Got "
+                            f"scikit-learn {sklearn.__version__}. Update it, or set none but "
+                            f"skvae.callbacks.Checkpoint."
+                        )
+                self._skl_callbacks = list(callbacks)
+                return self
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])

@@ -173,11 +173,15 @@ class BaseAutoencoder(LikelihoodOfColumns, Generator, Estimator, ABC):
         with self._restored_on_failure(), watch:
             resume = self.warm_start and hasattr(self, "_fitted")
             read = read_rows(self, X, sample_weight, self._fitted if resume else None)
-            choices, random_state = self._choices(read), check_random_state(self.random_state)
+            choices = self._choices(read)
             plan, k = self._plan(choices, watch), self._wanted(read.X)
             if choices.start.is_principal and read.table is None and not resume:
                 watch.origin = "PCA"
             watch.snapshot = lambda epoch: as_of(self, epoch, read)
+            rows = {"X": read.X, "sample_weight": read.weight}
+            if resume:
+                rows["fitted model, which warm_start goes on with,"] = self._fitted.parameters
+            random_state = watch.remember(self, rows, check_random_state(self.random_state))
             with limit_threads(self._work(choices, plan, read.X)):
                 resumed = self._resumed(choices, plan, adapted=False) if resume else None
                 fit = fit_model(read.X, read.weight, choices.parts, k, plan, random_state, resumed)

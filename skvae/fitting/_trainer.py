@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from skvae.training import (
     Budget,
     Epoch,
     Outcome,
+    Progress,
     Replayed,
     Watcher,
     count_parts,
@@ -96,6 +98,16 @@ class Trainer:
     def state(self) -> list[Tensor]:
         """All tensors that a step changes."""
         return [*self.model.state, *self.adam.state.values(), self.adam.n_skipped]
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """What orders rows and draws noise."""
+        return [self.generator]
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """Attributes of the schedule of beta: those that end in "_" change."""
+        return vars(self.plan.beta)
 
     def begin(self, start: Start, prepared: Prepared, seed: int) -> None:
         """Start the model, and fill the gaps of all rows as its start does."""
@@ -238,6 +250,7 @@ class Trainer:
                 budget,
                 self.n_steps,
                 _InUnits(self, shift),
+                self,
             )
         scores = [score - shift for score in outcome.scores]
         return replace(outcome, terms=[*map(self.in_units, outcome.terms)], scores=scores)
@@ -256,6 +269,12 @@ class _InUnits(Watcher):
 
     def begin(self) -> None:
         self.told.begin()
+
+    def resume(self, progress: Progress) -> None:
+        self.told.resume(progress)
+
+    def keep(self, progress: Progress) -> None:
+        self.told.keep(progress)
 
     def end(self, epoch: Epoch) -> bool:
         score, first = epoch.score, self.trainer.reference

@@ -65,11 +65,13 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         watch = Watch(self, ("loss",)).call(self, 2, X, y, sample_weight)
         with self._restored_on_failure(), watch:
             table = self._read(X, y, sample_weight)
+            rows = {"X": table.X, "y": table.labels.values, "sample_weight": table.weight}
+            random_state = watch.remember(self, rows, check_random_state(self.random_state))
             fit = fit_model(
                 table,
                 self._resolve_architecture(table),
                 self._plan(watch),
-                check_random_state(self.random_state),
+                random_state,
             )
             self._publish(fit, table.labels)
         watch.close(self._what_was_kept(fit, watch))

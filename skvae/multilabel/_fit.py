@@ -126,7 +126,7 @@ def fit_folds(builder: Builder, parts: list[tuple[np.ndarray, np.ndarray]]) -> F
     folds = builder.folds(parts)
     evaluate = folds.evaluate if plan.early_stopping else None
     with plan.watcher.stage("folds", plan.budget.max_iter):
-        outcome = run(folds, folds.state, evaluate, plan.budget, plan)
+        outcome = run(folds, folds.parameters, evaluate, plan.budget, plan)
     if outcome.interrupted and (len(parts) > 1 or not outcome.best_epoch):
         raise KeyboardInterrupt  # nothing was learned that could be kept
     tuned = plan.tuned(labels)
@@ -172,4 +172,5 @@ def run(
     plan: Plan,
 ) -> Outcome:
     """Train, and leave the best epoch's parameters in place."""
-    return train(trainer.epoch, evaluate, state, trainer, budget, trainer.n_steps, plan.watcher)
+    n_steps, watcher = trainer.n_steps, plan.watcher
+    return train(trainer.epoch, evaluate, state, trainer, budget, n_steps, watcher, trainer)

@@ -83,6 +83,21 @@ class Trainer:
         """Number of steps skipped so far."""
         return self.adam.n_skipped
 
+    @property
+    def state(self) -> list[Tensor]:
+        """All tensors that a step changes."""
+        return [self.model.flat.values, *self.adam.state.values(), self.n_skipped]
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """What orders rows and drops units."""
+        return [self.generator, self.dropper]
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """Nothing else changes."""
+        return {}
+
     def drop(self, share: float) -> Drop | None:
         """Zero a share of what it is given, and scale the rest up (Srivastava et al. 2014)."""
         if share == 0.0:
@@ -163,9 +178,24 @@ class Folds:
         self.n_steps = sum(trainer.n_steps for trainer in trainers)
 
     @property
-    def state(self) -> list[Tensor]:
-        """All tensors that training changes."""
+    def parameters(self) -> list[Tensor]:
+        """Parameters of all models."""
         return [trainer.model.flat.values for trainer in self.trainers]
+
+    @property
+    def state(self) -> list[Tensor]:
+        """All tensors that a step changes."""
+        return [tensor for trainer in self.trainers for tensor in trainer.state]
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """What orders rows and drops units."""
+        return [each for trainer in self.trainers for each in trainer.generators]
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """Nothing else changes."""
+        return {}
 
     @property
     def n_skipped(self) -> Tensor:

@@ -8,6 +8,7 @@ from skvae.training._device import (
     resolve_device,
 )
 from skvae.training._loop import Budget, DivergenceError, Outcome, train
+from skvae.training._progress import Progress
 from skvae.training._replay import Replayed
 from skvae.training._watcher import Epoch, Watcher
 
@@ -17,6 +18,7 @@ __all__ = [
     "DivergenceError",
     "Epoch",
     "Outcome",
+    "Progress",
     "Replayed",
     "Watcher",
     "available_devices",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from skvae.training._progress import Changing, Kept, Progress
 from skvae.training._watcher import Epoch, Watcher
 
 
@@ -96,6 +97,7 @@ def train(
     budget: Budget,
     n_steps: int,
     watcher: Watcher,
+    changing: Changing,
 ) -> Outcome:
     """Minimise a step's loss, and keep the best epoch in ``state``, all that training changes.
 
@@ -103,38 +105,43 @@ def train(
     steps, the loss first: a sequence of floats, or a tensor of one axis, read back when the epoch
     ends. It is given the number of epochs done, and the learning rate as a function of the step's
     number. ``evaluate`` gives the held-out value of the current parameters, the higher the better;
-    without it the last epoch is kept. DivergenceError is raised if no step of an epoch had a finite
-    gradient.
+    without it the last epoch is kept. ``changing`` is what a later call needs to go on from where
+    this one stands, if the watcher keeps that. DivergenceError is raised if no step of an epoch had
+    a finite gradient.
     """
     first = -math.inf if evaluate is None else evaluate()
-    best = _Best(first, state, budget)
-    epochs: list[tuple[list[float], float | None]] = []
+    best = _Best(first, state, budget, changing)
+    progress = best.progress
     interrupted, n_epochs = False, budget.n_epochs or budget.max_iter
+    watcher.resume(progress)
     try:
-        for epoch in range(1, n_epochs + 1):
+        for epoch in range(len(progress.epochs) + 1, n_epochs + 1):
+            if progress.is_done:
+                break
             watcher.begin()
             terms = _run_epoch(take_epoch, adam, budget, n_steps, epoch)
             score = None if evaluate is None else evaluate()
             # In one piece: after an interrupt an epoch is here with its value, or not at all.
-            epochs.append((terms, score))
+            progress.epochs.append((terms, score))
             best.compare(epoch, score)
-            if (
-                watcher.end(best.epoch(epoch, n_epochs, terms, score))
-                or best.stale >= budget.n_iter_no_change
-            ):
+            progress.is_done = epoch == n_epochs or progress.stale >= budget.n_iter_no_change
+            watcher.keep(progress)
+            if watcher.end(best.epoch(epoch, n_epochs, terms, score)):
                 break
     except KeyboardInterrupt:
         interrupted = True
-    best.kept.restore(state)
+    progress.kept.restore(state)
+    epochs = progress.epochs
+    scores = [progress.first, *(score for _, score in epochs if score is not None)]
     return Outcome(
         terms=[terms for terms, _ in epochs],
-        scores=[] if evaluate is None else [first, *(s for _, s in epochs if s is not None)],
-        best_epoch=best.kept.epoch,
+        scores=[] if evaluate is None else scores,
+        best_epoch=progress.kept.epoch,
         n_skipped=int(adam.n_skipped.item()),
         interrupted=interrupted,
         still_rising=evaluate is not None
         and 0 < len(epochs) == budget.max_iter
-        and best.stale == 0,
+        and progress.stale == 0,
     )
 
 
@@ -144,39 +151,28 @@ def _learning_rate(budget: Budget, n_done: float) -> float:
     return budget.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-class _Kept(NamedTuple):
-    """The epoch to be kept so far, its held-out value, and copies of its tensors."""
-
-    epoch: int
-    score: float
-    state: list[Tensor]
-
-    def restore(self, state: list[Tensor]) -> None:
-        """Write the tensors back to where they were taken from."""
-        for value, tensor in zip(self.state, state, strict=True):
-            tensor.copy_(value)
-
-
 class _Best:
-    """The best epoch so far, and for how many epochs there was no gain of more than ``tol``."""
+    """Compares epochs, and keeps the best."""
 
-    def __init__(self, first: float, state: list[Tensor], budget: Budget) -> None:
+    def __init__(
+        self, first: float, state: list[Tensor], budget: Budget, changing: Changing
+    ) -> None:
         self.state, self.budget = state, budget
-        self.kept = self._copy(0, first)
-        self.first, self.reference, self.stale = first, first, 0
+        self.progress = Progress(changing, first, self._copy(0, first))
 
-    def _copy(self, epoch: int, score: float) -> _Kept:
-        return _Kept(epoch, score, [t.clone() for t in self.state])
+    def _copy(self, epoch: int, score: float) -> Kept:
+        return Kept(epoch, score, [t.clone() for t in self.state])
 
     def compare(self, epoch: int, score: float | None) -> None:
         """Keep this epoch if it is the best; without held-out values each is kept."""
+        now = self.progress
         if score is None:
-            self.kept = self._copy(epoch, self.kept.score)
+            now.kept = self._copy(epoch, now.kept.score)
         elif self.budget.n_before + epoch >= self.budget.n_passed_over:
-            if score > self.kept.score:
-                self.kept = self._copy(epoch, score)
-            self.stale = 0 if self.kept.score > self.reference + self.budget.tol else self.stale + 1
-            self.reference = self.kept.score if self.stale == 0 else self.reference
+            if score > now.kept.score:
+                now.kept = self._copy(epoch, score)
+            now.stale = 0 if now.kept.score > now.reference + self.budget.tol else now.stale + 1
+            now.reference = now.kept.score if now.stale == 0 else now.reference
 
     def epoch(self, number: int, n_epochs: int, terms: list[float], score: float | None) -> Epoch:
         """Give what a watcher is told of an epoch that was compared."""
@@ -185,8 +181,8 @@ class _Best:
             n_epochs=n_epochs,
             terms=terms,
             score=score,
-            first=None if score is None else self.first,
-            best_epoch=self.kept.epoch,
+            first=None if score is None else self.progress.first,
+            best_epoch=self.progress.kept.epoch,
             learning_rate=_learning_rate(self.budget, number - 1),
         )
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from skvae.training._progress import Progress
+
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
@@ -57,6 +59,12 @@ class Watcher:
     def end(self, epoch: Epoch) -> bool:
         """Hear of an epoch that is done; say whether training shall end with it."""
         return False
+
+    def resume(self, progress: Progress) -> None:
+        """Put a training where an earlier one stood that was the same, if that is known."""
+
+    def keep(self, progress: Progress) -> None:
+        """Take note of where a training stands after an epoch."""
 
     @contextmanager
     def stage(self, name: str, n_subtasks: int) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Watching a fit: a live line, the log, and scikit-learn's callbacks."""
 
 from skvae.watching._line import Line
+from skvae.watching._record import Record
 from skvae.watching._watch import Watch
 
-__all__ = ["Line", "Watch"]
+__all__ = ["Line", "Record", "Watch"]

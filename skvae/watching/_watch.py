@@ -6,12 +6,16 @@ import functools
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-from skvae.training import Epoch, Watcher
+import numpy as np
+
+from skvae._sklearn.compat import HAS_CALLBACKS
+from skvae.training import Epoch, Progress, Watcher
 from skvae.watching._line import Line, duration
+from skvae.watching._record import Record
 from skvae.watching._tasks import Tasks
 
 _LOGGER = logging.getLogger("skvae")
@@ -45,18 +49,29 @@ class Watch(Watcher):
         self.origin = "the start"
         self.snapshot: Callable[[Epoch], dict[str, Any]] | None = None
         self.tasks: Tasks | None = None
+        self.record: Record | None = None
         self.rows: dict[str, Any] = {}
         self.stages: list[str] = []
         self.began: float | None = None
 
     def call(self, estimator: Any, n_subtasks: int, X: Any, y: Any, sample_weight: Any) -> Self:
         """Let the estimator's callbacks watch, if it has any."""
-        if getattr(estimator, "_skl_callbacks", None):
+        callbacks = getattr(estimator, "_skl_callbacks", [])
+        self.record = next((c.record() for c in callbacks if hasattr(c, "record")), None)
+        if callbacks and HAS_CALLBACKS:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
             self.rows = {"X": X, "y": y, "metadata": metadata}
             self.tasks = Tasks(estimator, n_subtasks)
             self.tasks.begin_fit(**self.rows)
         return self
+
+    def remember(
+        self, estimator: Any, rows: Mapping[str, Any], random_state: np.random.RandomState
+    ) -> np.random.RandomState:
+        """Go on from a checkpoint, if there is one; give the random state to fit with."""
+        if self.record is None:
+            return random_state
+        return self.record.open(estimator, rows, random_state)
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +107,16 @@ class Watch(Watcher):
         is_first = asked and not self.stopped
         self.stopped = self.stopped or asked
         return is_first
+
+    def resume(self, progress: Progress) -> None:
+        """Put a training where a checkpoint says that it stood."""
+        if self.record is not None:
+            self.record.resume(progress)
+
+    def keep(self, progress: Progress) -> None:
+        """Write a checkpoint, if there is to be one and it is time to."""
+        if self.record is not None:
+            self.record.keep(progress)
 
     @contextmanager
     def stage(self, name: str, n_subtasks: int) -> Iterator[None]:
