@@ -7,7 +7,9 @@ import argparse
 from benchmarks import (
     adult,
     autoencoder,
+    checkpoint,
     columns,
+    deploy,
     disentangle,
     gaps,
     gpu,
@@ -55,6 +57,8 @@ BENCHMARKS = {
     "gaps": gaps,
     "hivae": hivae,
     "outliers": outliers,
+    "deploy": deploy,
+    "checkpoint": checkpoint,
 }
 
 

@@ -1,6 +1,11 @@
 """Inference with a fitted model."""
 
-from skvae.inference._conditional import conditional_latents, expected_cells
+from skvae.inference._conditional import (
+    antithetic_draws,
+    conditional_latents,
+    expected_cells,
+    weighted_draws,
+)
 from skvae.inference._density import draw_latents, fit_density
 from skvae.inference._fitted import (
     BLOCK_CELLS,
@@ -20,17 +25,19 @@ from skvae.inference._report import (
     pool,
     report_rows,
 )
-from skvae.inference._typical import Typical, find_typical
+from skvae.inference._typical import N_DRAWS, Typical, find_typical
 
 __all__ = [
     "ACTIVE_VARIANCE",
     "BLOCK_CELLS",
+    "N_DRAWS",
     "TORCH_DTYPES",
     "Fitted",
     "LatentReport",
     "Rowwise",
     "Trained",
     "Typical",
+    "antithetic_draws",
     "check_domain",
     "collapse_message",
     "conditional_latents",
@@ -43,4 +50,5 @@ __all__ = [
     "noise_along",
     "pool",
     "report_rows",
+    "weighted_draws",
 ]

@@ -22,6 +22,13 @@ _LEAST_PROPOSALS, _PROPOSALS_PER_DRAW = 1000, 4
 LogPrior = Callable[[Tensor], Tensor]
 
 
+def antithetic_draws(fitted: Fitted, n_draws: int) -> Tensor:
+    """Give draws that all rows share in pairs, (n_draws, 1, n_components); of points one."""
+    has_density = fitted.architecture.posterior.has_density
+    half = normal_draws(max(1, n_draws // 2), fitted.architecture.n_components, fitted.seed)
+    return (torch.cat([half, -half]) if has_density else half[:1]).unsqueeze(1)
+
+
 @torch.no_grad()
 def expected_cells(fitted: Fitted, X: Any, n_draws: int) -> np.ndarray:
     """E[x|x_o] of rows, given the cells that are observed, shape (rows, n_targets).
@@ -39,13 +46,11 @@ def expected_cells(fitted: Fitted, X: Any, n_draws: int) -> np.ndarray:
     n_draws : int
         Draws per row.
     """
-    has_density = fitted.architecture.posterior.has_density
-    half = normal_draws(max(1, n_draws // 2), fitted.architecture.n_components, fitted.seed)
-    eps = (torch.cat([half, -half]) if has_density else half[:1]).unsqueeze(1)
+    eps = antithetic_draws(fitted, n_draws)
     results = Rowwise(X.shape[0])
     for model, block in fitted.blocks(X, len(eps)):
         batch = fitted.batch(model, block)
-        _, raw, weight = _weighted(model, batch, eps.to(batch.inputs), None)
+        _, raw, weight = weighted_draws(model, batch, eps.to(batch.inputs), None)
         mean = (model.mean(raw) * weight[..., None]).sum(0)
         results.append(fitted.view.back(mean.numpy()))
     if fitted.view.gaps is not None:
@@ -89,7 +94,7 @@ def conditional_latents(
         batch = fitted.batch(model, block)
         shape = n_proposals, len(batch.inputs), model.n_components
         eps = torch.from_numpy(rng.standard_normal(shape)).to(batch.inputs)
-        z, _, weight = _weighted(model, batch, eps, log_prior)
+        z, _, weight = weighted_draws(model, batch, eps, log_prior)
         share = weight.double().numpy()
         effective.append(1.0 / np.square(share).sum(0))
         steps = (rng.random((1, shape[1])) + np.arange(n_samples)[:, None]) / n_samples
@@ -105,7 +110,7 @@ def conditional_latents(
     return drawn.array, effective.array
 
 
-def _weighted(
+def weighted_draws(
     model: Model, batch: Batch, eps: Tensor, log_prior: LogPrior | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draws of the rows' posteriors, raw likelihoods, and weights given the observed cells."""

@@ -139,6 +139,13 @@ class Fitted(Trained):
     missingness: Missingness
     table: Table | None = None
 
+    @property
+    def cells(self) -> list[slice]:
+        """Where the numbers of each cell of a row are."""
+        if self.table is None:
+            return [slice(j, j + 1) for j in range(self.view.n_columns)]
+        return self.table.places
+
     # ------------------------------------------------------------------ blocks of rows
 
     def blocks(self, X: Any, n_draws: int = 1) -> Iterator[tuple[Model, Any]]:
@@ -202,12 +209,8 @@ class Fitted(Trained):
         moments = self.read_encoded(X, both)[..., self.report.order]
         return moments[:, 0], moments[:, 1]
 
-    def read_log_weights(
-        self, X: Any, n_draws: int, read: Callable[[Tensor], Tensor]
-    ) -> np.ndarray:
-        """Read something off each row's log p(x, z) - log q(z|x).
-
-        ``read`` maps log weights (draws, rows) to a tensor whose first axis is the rows'.
+    def shared_draws(self, n_draws: int) -> Tensor:
+        """Give the standard normal draws that all rows share, (n_draws, 1, n_components), float64.
 
         Raises
         ------
@@ -220,7 +223,21 @@ class Fitted(Trained):
                 f"likelihood of a row. Fit a VariationalAutoencoder with "
                 f"posterior='diagonal_normal', or compare rows with inverse_transform's."
             )
-        eps = normal_draws(n_draws, self.architecture.n_components, self.seed).unsqueeze(1)
+        return normal_draws(n_draws, self.architecture.n_components, self.seed).unsqueeze(1)
+
+    def read_log_weights(
+        self, X: Any, n_draws: int, read: Callable[[Tensor], Tensor]
+    ) -> np.ndarray:
+        """Read something off each row's log p(x, z) - log q(z|x).
+
+        ``read`` maps log weights (draws, rows) to a tensor whose first axis is the rows'.
+
+        Raises
+        ------
+        ValueError
+            If the posterior is a point.
+        """
+        eps = self.shared_draws(n_draws)
 
         def values(model: Model, batch: Batch) -> Tensor:
             return read(model.log_weights(batch, eps.to(batch.inputs)) - self._log_jacobian(batch))

@@ -10,7 +10,7 @@ from skvae._core.math import log_mean_exp, weighted_quantile
 from skvae.inference._fitted import Fitted
 
 # Draws per row for log p(x), which has no error at the PCA start.
-_N_DRAWS = 20
+N_DRAWS = 20
 
 # Rows by which the distance of a single cell is measured.
 _N_DRAWN = 1000
@@ -18,14 +18,7 @@ _N_DRAWN = 1000
 
 def log_density(fitted: Fitted, numbers: np.ndarray) -> np.ndarray:
     """Log p(x) of rows, by their observed cells."""
-    return fitted.read_log_weights(numbers, _N_DRAWS, log_mean_exp)
-
-
-def cells_of(fitted: Fitted) -> list[slice]:
-    """Where the numbers of each cell of a row are."""
-    if fitted.table is None:
-        return [slice(j, j + 1) for j in range(fitted.view.n_columns)]
-    return fitted.table.places
+    return fitted.read_log_weights(numbers, N_DRAWS, log_mean_exp)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +77,7 @@ class Typical:
             The latter two under the linear model, of the cells that a row has.
         """
         distance = 2.0 * (self.peak(numbers) - log_density(fitted, numbers))
-        first = [place.start for place in cells_of(self.start)]
+        first = [place.start for place in self.start.cells]
         observed = (~np.isnan(numbers[:, first])).astype(np.float64)
         return distance, observed @ self.expected, observed @ self.variance
 
@@ -122,7 +115,7 @@ class Typical:
         up to log p(t_o) - log p(x_o). Of a quadratic log p(x) it is the mean over all orders,
         Shapley's value.
         """
-        places = cells_of(self.start)
+        places = self.start.cells
         typical = np.where(np.isnan(numbers), np.nan, self.row)
         shares = np.zeros((len(numbers), len(places)))
         for order in (range(len(places)), reversed(range(len(places)))):
@@ -151,7 +144,7 @@ def find_typical(start: Fitted, moments: tuple[np.ndarray, np.ndarray] | None = 
     -------
     typical : Typical
     """
-    row, places = start.decode(np.zeros((1, start.architecture.n_components))), cells_of(start)
+    row, places = start.decode(np.zeros((1, start.architecture.n_components))), start.cells
     columns = [] if start.table is None else start.table.columns
     for place, column in zip(places, columns, strict=False):
         if column.coding == "indicators":

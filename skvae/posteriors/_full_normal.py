@@ -96,8 +96,8 @@ class FullCovarianceNormal(Posterior):
         mean, log_variance, below = raw.split([k, k, self.n_raw(k) - 2 * k], 1)
         factor = torch.diag_embed((0.5 * soft_bound(log_variance)).exp())
         row, column = torch.tril_indices(k, k, -1, device=raw.device)
-        if len(row):
-            factor = factor.index_put((torch.arange(len(raw)).unsqueeze(1), row, column), below)
+        if k > 1:
+            factor = factor.index_put((torch.arange(raw.shape[0]).unsqueeze(1), row, column), below)
         return FullNormal(mean, factor)
 
     def raw_output(self, mean: Tensor, log_variance: Tensor) -> Tensor:
