@@ -111,9 +111,9 @@ def draw(path):
 # %%
 # Draws for the gaps
 # ------------------
-# Each fill is as spread as what was observed; how fills differ is what the model does not know. They
-# are the start's, whose draws are exact: the network's posterior is too far from some rows with 30
-# columns, and ``sample`` would warn of it.
+# Each fill is as spread as what was observed; how fills differ is what the model does not know.
+# They are the start's, whose draws are exact: of some rows so few of the network's would count that
+# ``sample`` would warn.
 
 
 def draw_fills(path):

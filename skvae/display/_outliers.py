@@ -277,13 +277,14 @@ class OutlierDisplay:
             ax.stairs(heights, edges, fill=True, color=colour, label=label)
         line = {"color": _canvas.text_colour(), "linestyle": "--", "linewidth": 1.2}
         ax.axvline(self.offset, label="offset_", **line)
-        rows = np.array([], dtype=int) if self.rows is None else self.rows
-        if len(rows):
+        if self.rows is not None and len(self.rows):
             half = 0.5 * (edges[1] - edges[0])
-            place = np.clip(self.scores[rows], edges[0] + half, edges[-1] - half)
+            place = np.clip(self.scores[self.rows], edges[0] + half, edges[-1] - half)
             marks = {"transform": ax.get_xaxis_transform(), "clip_on": False, "markersize": 5}
             label = "rows below" if self.shares is not None else "marked rows"
-            ax.plot(place, np.full(len(rows), 0.05), "v", color=_canvas.FIRST, label=label, **marks)
+            ax.plot(
+                place, np.full(len(place), 0.05), "v", color=_canvas.FIRST, label=label, **marks
+            )
         n_lower, n_higher = (
             int((self.scores < edges[0]).sum()),
             int((self.scores > edges[-1]).sum()),

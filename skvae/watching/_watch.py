@@ -98,8 +98,9 @@ class Watch(Watcher):
             self._log(f"{self._place()}{self._describe(epoch)}")
         if self.tasks is None:
             return False
-        is_own = self.snapshot is not None and self.outer is None
-        snapshot = functools.partial(self.snapshot, epoch) if is_own else None
+        # Within another's fit the attributes would be no estimator of that kind.
+        known = self.snapshot if self.outer is None else None
+        snapshot = None if known is None else functools.partial(known, epoch)
         metadata = functools.partial(self._metadata, epoch)
         return self._stop(self.tasks.end(metadata=metadata, reconstruction_attributes=snapshot))
 
