@@ -260,7 +260,7 @@ class OutlierDisplay:
         return self
 
     def _names(self) -> list[str]:
-        rows = [] if self.rows is None else self.rows
+        rows: Any = [] if self.rows is None else self.rows
         return [str(v) for v in (rows if self.row_names is None else self.row_names)]
 
     def _plot_scores(self, ax: Any) -> None:
