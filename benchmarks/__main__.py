@@ -7,6 +7,7 @@ import argparse
 from benchmarks import (
     adult,
     autoencoder,
+    callbacks,
     checkpoint,
     columns,
     deploy,
@@ -38,6 +39,7 @@ BENCHMARKS = {
     "start": start,
     "mnist": mnist,
     "step": step,
+    "callbacks": callbacks,
     "parts": parts,
     "peers": peers,
     "reach": reach,
@@ -68,7 +70,8 @@ def main() -> None:
     commands = parser.add_subparsers(dest="benchmark", required=True)
     for name, module in BENCHMARKS.items():
         summary = (module.__doc__ or "").split("\n\n")[0]
-        command = commands.add_parser(name, help=summary, description=module.__doc__)
+        text, summary = ((t or "").replace("%", "%%") for t in (module.__doc__, summary))
+        command = commands.add_parser(name, help=summary, description=text)
         module.add_arguments(command)
     args = parser.parse_args()
     publish(BENCHMARKS[args.benchmark].run(args), vars(args))

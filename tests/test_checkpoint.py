@@ -35,6 +35,8 @@ ESTIMATORS = {
     "race": VariationalAutoencoder(24, likelihood="bernoulli", **SMALL),
     "controller": VariationalAutoencoder(2, beta=KLController(3), **SMALL),
     "module": VariationalAutoencoder(2, encoder=noisy, prior="mixture_of_gaussians", **SMALL),
+    # After the early stop it cools down.
+    "cooldown": VariationalAutoencoder(2, **{**SMALL, "max_iter": 9}, tol=1.0, n_iter_no_change=3),
     "last": VariationalAutoencoder(2, early_stopping=False, **SMALL),
     "unseeded": VariationalAutoencoder(2, **{**SMALL, "random_state": None}),
     "autoencoder": Autoencoder(2, corruption="masking", **SMALL),
@@ -81,7 +83,7 @@ def assert_same(one, other):
 
 
 @every
-@pytest.mark.parametrize("n_epochs", [1, 3, 5])
+@pytest.mark.parametrize("n_epochs", [1, 3, 4, 5])
 def test_resumed_fit_is_the_one_left_alone(name, n_epochs, tmp_path):
     estimator, path = ESTIMATORS[name], tmp_path / "fit.npz"
     with pytest.raises(Killed):
@@ -99,7 +101,7 @@ def test_resumed_fit_is_the_one_left_alone(name, n_epochs, tmp_path):
 def test_fit_that_is_done_is_not_done_again(tmp_path, monkeypatch):
     checkpoint = Checkpoint(tmp_path / "fit.npz")
     first = fitted(ESTIMATORS["race"], checkpoint)
-    monkeypatch.setattr("skvae.training._loop._run_epoch", lambda *_: 1 / 0)
+    monkeypatch.setattr("skvae.training._loop._Run._take", lambda *_: 1 / 0)
     assert_same(fitted(ESTIMATORS["race"], checkpoint), first)
 
 
@@ -122,7 +124,7 @@ def test_interval(tmp_path):
                 return record
 
         fitted(ESTIMATORS["last"], Counting(path, **options))
-    assert writes == [6, 2, 1]  # the end is always written
+    assert writes == [7, 2, 1]  # the end is always written
 
 
 def test_other_fits_and_files_are_refused(tmp_path):

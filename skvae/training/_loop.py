@@ -41,6 +41,9 @@ class Budget:
         Epochs from the first on that are not compared because the objective still changes.
     n_epochs : int or None
         Epochs to run, if they end before the learning rate has fallen to zero.
+    n_cooldown : int
+        Epochs over which the learning rate falls to zero once training has stopped early, from the
+        best epoch on; there are fewer if ``max_iter`` leaves fewer.
     """
 
     max_iter: int
@@ -51,6 +54,15 @@ class Budget:
     n_before: int = 0
     n_passed_over: float = 0.0
     n_epochs: int | None = None
+    n_cooldown: int = 0
+
+
+# Learning rate after so many epochs, a real number.
+Rate = Callable[[float], float]
+
+# Goes through the rows once, and yields each step's terms: of the number of epochs done, and the
+# learning rate as a function of the step's number.
+TakeEpoch = Callable[[int, Callable[[int], float]], Iterable[Any]]
 
 
 class Optimizer(Protocol):
@@ -79,6 +91,8 @@ class Outcome:
         Whether the user interrupted it.
     still_rising : bool
         Whether the held-out value still rose by more than ``tol`` when ``max_iter`` ended.
+    n_cooldown : int
+        How many of the epochs, the last ones, were a cooldown.
     """
 
     terms: list[list[float]]
@@ -87,10 +101,11 @@ class Outcome:
     n_skipped: int
     interrupted: bool
     still_rising: bool
+    n_cooldown: int = 0
 
 
 def train(
-    take_epoch: Callable[[int, Callable[[int], float]], Iterable[Any]],
+    take_epoch: TakeEpoch,
     evaluate: Callable[[], float] | None,
     state: list[Tensor],
     adam: Optimizer,
@@ -105,50 +120,49 @@ def train(
     steps, the loss first: a sequence of floats, or a tensor of one axis, read back when the epoch
     ends. It is given the number of epochs done, and the learning rate as a function of the step's
     number. ``evaluate`` gives the held-out value of the current parameters, the higher the better;
-    without it the last epoch is kept. ``changing`` is what a later call needs to go on from where
+    without it the last epoch is kept. After an early stop training goes back to the best epoch and
+    cools down, if the budget says so. ``changing`` is what a later call needs to go on from where
     this one stands, if the watcher keeps that. DivergenceError is raised if no step of an epoch had
     a finite gradient.
     """
-    first = -math.inf if evaluate is None else evaluate()
-    best = _Best(first, state, budget, changing)
-    progress = best.progress
-    interrupted, n_epochs = False, budget.n_epochs or budget.max_iter
-    watcher.resume(progress)
+    run = _Run(take_epoch, evaluate, state, adam, budget, n_steps, watcher, changing)
+    now, n_epochs = run.best.progress, budget.n_epochs or budget.max_iter
+    rate = _annealing(budget.learning_rate_init, budget.max_iter * budget.annealed)
+    interrupted, still_rising = False, False
+    watcher.resume(now)
     try:
-        for epoch in range(len(progress.epochs) + 1, n_epochs + 1):
-            if progress.is_done:
-                break
-            watcher.begin()
-            terms = _run_epoch(take_epoch, adam, budget, n_steps, epoch)
-            score = None if evaluate is None else evaluate()
-            # In one piece: after an interrupt an epoch is here with its value, or not at all.
-            progress.epochs.append((terms, score))
-            best.compare(epoch, score)
-            progress.is_done = epoch == n_epochs or progress.stale >= budget.n_iter_no_change
-            watcher.keep(progress)
-            if watcher.end(best.epoch(epoch, n_epochs, terms, score)):
-                break
+        if not now.n_stopped:
+            run.go(n_epochs, rate, budget.n_iter_no_change)
+            now.n_stopped, now.cooled_from = len(now.epochs), now.kept.epoch
+            if not run.ended and now.cooled_from and now.n_stopped < n_epochs:
+                now.kept.restore(state)
+        still_rising = evaluate is not None and 0 < now.n_stopped == budget.max_iter
+        still_rising = still_rising and not now.stale
+        n_cooldown = min(budget.n_cooldown, n_epochs - now.n_stopped)
+        if n_cooldown and now.cooled_from and not run.ended:
+            run.go(n_cooldown, _annealing(rate(now.cooled_from), n_cooldown), math.inf)
+        if not (run.ended or now.is_done):
+            now.is_done = True
+            watcher.keep(now)
     except KeyboardInterrupt:
         interrupted = True
-    progress.kept.restore(state)
-    epochs = progress.epochs
-    scores = [progress.first, *(score for _, score in epochs if score is not None)]
+    now.kept.restore(state)
     return Outcome(
-        terms=[terms for terms, _ in epochs],
-        scores=[] if evaluate is None else scores,
-        best_epoch=progress.kept.epoch,
+        terms=[terms for terms, _ in now.epochs],
+        scores=run.scores,
+        best_epoch=now.kept.epoch,
         n_skipped=int(adam.n_skipped.item()),
         interrupted=interrupted,
-        still_rising=evaluate is not None
-        and 0 < len(epochs) == budget.max_iter
-        and progress.stale == 0,
+        still_rising=still_rising,
+        n_cooldown=len(now.epochs) - now.n_stopped if now.n_stopped else 0,
     )
 
 
-def _learning_rate(budget: Budget, n_done: float) -> float:
-    """Give the rate after so many epochs, a real number."""
-    progress = n_done / budget.max_iter * budget.annealed
-    return budget.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
+def _annealing(first: float, n_epochs: float) -> Rate:
+    """Give a rate that falls to zero along half a cosine, or stays if there are no epochs."""
+    if not n_epochs:
+        return lambda n_done: first
+    return lambda n_done: first * 0.5 * (1.0 + math.cos(math.pi * (n_done / n_epochs)))
 
 
 class _Best:
@@ -174,39 +188,77 @@ class _Best:
             now.stale = 0 if now.kept.score > now.reference + self.budget.tol else now.stale + 1
             now.reference = now.kept.score if now.stale == 0 else now.reference
 
-    def epoch(self, number: int, n_epochs: int, terms: list[float], score: float | None) -> Epoch:
-        """Give what a watcher is told of an epoch that was compared."""
-        return Epoch(
-            number=number,
-            n_epochs=n_epochs,
-            terms=terms,
-            score=score,
-            first=None if score is None else self.progress.first,
-            best_epoch=self.progress.kept.epoch,
-            learning_rate=_learning_rate(self.budget, number - 1),
+
+class _Run:
+    """The epochs so far, and the best of them."""
+
+    def __init__(
+        self,
+        take_epoch: TakeEpoch,
+        evaluate: Callable[[], float] | None,
+        state: list[Tensor],
+        adam: Optimizer,
+        budget: Budget,
+        n_steps: int,
+        watcher: Watcher,
+        changing: Changing,
+    ) -> None:
+        self.take_epoch, self.evaluate, self.adam = take_epoch, evaluate, adam
+        self.budget, self.n_steps, self.watcher = budget, n_steps, watcher
+        first = -math.inf if evaluate is None else evaluate()
+        self.best = _Best(first, state, budget, changing)
+        self.ended = False
+
+    @property
+    def scores(self) -> list[float]:
+        """Held-out values, the start's first; none without held-out rows."""
+        now = self.best.progress
+        found = [score for _, score in now.epochs if score is not None]
+        return [] if self.evaluate is None else [now.first, *found]
+
+    def go(self, n_epochs: int, rate: Rate, patience: float) -> None:
+        """Run so many epochs, or fewer: until there is no gain, or the watcher ends them.
+
+        Those that were run before training was put where it stands count.
+        """
+        now = self.best.progress
+        for n_done in range(len(now.epochs) - now.n_stopped, n_epochs):
+            if self.ended or now.stale >= patience or now.is_done:
+                break
+            self.watcher.begin()
+            terms = self._take(rate, n_done)
+            score = None if self.evaluate is None else self.evaluate()
+            # In one piece: after an interrupt an epoch is here with its value, or not at all.
+            now.epochs.append((terms, score))
+            number = len(now.epochs)
+            self.best.compare(number, score)
+            self.watcher.keep(now)
+            epoch = Epoch(
+                number=number,
+                n_epochs=self.budget.n_epochs or self.budget.max_iter,
+                terms=terms,
+                score=score,
+                first=None if score is None else now.first,
+                best_epoch=now.kept.epoch,
+                learning_rate=rate(n_done),
+            )
+            self.ended = self.watcher.end(epoch)
+
+    def _take(self, rate: Rate, n_done: int) -> list[float]:
+        """Go through the rows once, and give the means of the terms."""
+        adam, n_steps, number = self.adam, self.n_steps, len(self.best.progress.epochs)
+        skipped = adam.n_skipped.clone()
+        steps: list[Any] = list(
+            self.take_epoch(self.budget.n_before + number, lambda k: rate(n_done + k / n_steps))
         )
-
-
-def _run_epoch(
-    take_epoch: Callable[[int, Callable[[int], float]], Iterable[Any]],
-    adam: Optimizer,
-    budget: Budget,
-    n_steps: int,
-    epoch: int,
-) -> list[float]:
-    def rate(k: int) -> float:
-        return _learning_rate(budget, epoch - 1 + k / n_steps)
-
-    skipped = adam.n_skipped.clone()
-    steps: list[Any] = list(take_epoch(budget.n_before + epoch - 1, rate))
-    n_finite = n_steps - int((adam.n_skipped - skipped).item())
-    if n_finite == 0:
-        raise DivergenceError(
-            f"Training diverged: in epoch {epoch} none of {n_steps} steps had a finite gradient. "
-            f"Scale X (StandardScaler), or lower learning_rate_init "
-            f"(now {budget.learning_rate_init:g})."
-        )
-    if isinstance(steps[0], Tensor):  # read back once per epoch
-        steps = torch.stack(steps).tolist()
-    values = np.asarray(steps, dtype=np.float64)
-    return list((values[np.isfinite(values[:, 0])].sum(0) / n_finite).tolist())
+        n_finite = n_steps - int((adam.n_skipped - skipped).item())
+        if n_finite == 0:
+            raise DivergenceError(
+                f"Training diverged: in epoch {number + 1} none of {n_steps} steps had a finite "
+                f"gradient. Scale X (StandardScaler), or lower learning_rate_init "
+                f"(now {self.budget.learning_rate_init:g})."
+            )
+        if isinstance(steps[0], Tensor):  # read back once per epoch
+            steps = torch.stack(steps).tolist()
+        values = np.asarray(steps, dtype=np.float64)
+        return list((values[np.isfinite(values[:, 0])].sum(0) / n_finite).tolist())

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from skvae._core.arrays import as_tensor
 
+# Attributes of Progress that are numbers.
+_FACTS = ("first", "reference", "stale", "n_stopped", "cooled_from", "is_done")
+
 
 class Changing(Protocol):
     """What training changes, besides the best epoch that it keeps."""
@@ -63,6 +66,10 @@ class Progress:
         Held-out value that the next gain is measured from.
     stale : int
         Epochs since there was such a gain.
+    n_stopped : int
+        Epochs before the cooldown; 0 until that begins.
+    cooled_from : int
+        The best epoch then, from which it goes on.
     is_done : bool
         Whether training has ended, and by itself.
     """
@@ -71,6 +78,7 @@ class Progress:
         self.changing, self.first, self.kept = changing, first, kept
         self.epochs: list[tuple[list[float], float | None]] = []
         self.reference, self.stale, self.is_done = first, 0, False
+        self.n_stopped, self.cooled_from = 0, 0
 
     def _tensors(self) -> dict[str, list[Tensor]]:
         generators = [generator.get_state() for generator in self.changing.generators]
@@ -86,8 +94,8 @@ class Progress:
 
     def facts(self) -> dict[str, Any]:
         """Give the rest, as numbers, lists and dicts."""
-        names = ("epochs", "first", "reference", "stale", "is_done")
-        return {name: getattr(self, name) for name in names} | {
+        return {name: getattr(self, name) for name in _FACTS} | {
+            "epochs": self.epochs,
             "best_epoch": self.kept.epoch,
             "best_score": self.kept.score,
             "memory": {k: v for k, v in self.changing.memory.items() if k.endswith("_")},
@@ -113,7 +121,7 @@ class Progress:
                 else:
                     tensor.copy_(value)
         self.epochs = [(terms, score) for terms, score in facts["epochs"]]
-        self.first, self.reference = facts["first"], facts["reference"]
-        self.stale, self.is_done = facts["stale"], facts["is_done"]
+        for name in _FACTS:
+            setattr(self, name, facts[name])
         self.kept = Kept(facts["best_epoch"], facts["best_score"], self.kept.state)
         self.changing.memory.update(facts["memory"])

@@ -2,6 +2,6 @@
 
 from skvae.watching._line import Line
 from skvae.watching._record import Record
-from skvae.watching._watch import Watch
+from skvae.watching._watch import Watch, check_no_callbacks
 
-__all__ = ["Line", "Record", "Watch"]
+__all__ = ["Line", "Record", "Watch", "check_no_callbacks"]
