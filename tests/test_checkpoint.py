@@ -11,7 +11,13 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from torch import nn
 
-from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder
+from skvae import (
+    Autoencoder,
+    CanonicalCorrelatedAutoencoder,
+    VAEImputer,
+    VAEOutlierDetector,
+    VariationalAutoencoder,
+)
 from skvae._core import files
 from skvae.callbacks import Checkpoint
 from skvae.schedules import KLController
@@ -169,6 +175,13 @@ def test_failure_in_writing_leaves_the_former_file(name, tmp_path, monkeypatch):
         files.write_arrays(path, {"a": np.zeros(9)})
     assert files.read_arrays(path)["a"].tolist() == list(range(9))
     assert os.listdir(tmp_path) == ["file.npz"]
+
+
+@pytest.mark.parametrize("cls", [VAEImputer, VAEOutlierDetector])
+def test_estimators_that_fit_several_models_have_none(cls, tmp_path):
+    with pytest.raises(ValueError, match="Take it out of set_callbacks"):
+        fitted(cls(), Checkpoint(tmp_path / "fit.npz"))
+    assert os.listdir(tmp_path) == []
 
 
 def test_arguments_are_checked(tmp_path):

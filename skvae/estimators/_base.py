@@ -71,6 +71,7 @@ class BaseAutoencoder(LikelihoodOfColumns, Generator, Estimator, ABC):
     """Everything between the constructor's parameters and a fitted model."""
 
     _state_version = 7
+    _is_resumable = True
 
     _parameter_constraints: dict = {
         "n_components": [

@@ -33,6 +33,7 @@ _MOST_COMPONENTS = 128
 class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     """Everything between the constructor's parameters and a prediction."""
 
+    _is_resumable = True
     _fitted: FittedClassifier
 
     n_components: int | None

@@ -70,6 +70,12 @@ class Watch(Watcher):
         """Let the estimator's callbacks watch, if it has any, or those of whoever fits it."""
         callbacks = getattr(estimator, "_skl_callbacks", [])
         self.record = next((c.record() for c in callbacks if hasattr(c, "record")), None)
+        if self.record is not None and not estimator._is_resumable:
+            raise ValueError(
+                f"Checkpoint keeps fits of VariationalAutoencoder, Autoencoder and "
+                f"CanonicalCorrelatedAutoencoder. Got {self.name}, which fits several models. Take "
+                f"it out of set_callbacks."
+            )
         self.outer = getattr(estimator, "_outer_watch", None)
         if self.outer is not None:
             self.tasks, self.stages = self.outer.tasks, [*self.outer.stages]
