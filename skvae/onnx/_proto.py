@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from typing import Any
 
 import onnx
 from onnx import helper
@@ -120,7 +121,7 @@ def with_strings(model: onnx.ModelProto, graph: Graph) -> onnx.ModelProto:
     return model
 
 
-def _encoder(source: str, result: str, **options: object) -> onnx.NodeProto:
+def _encoder(source: str, result: str, **options: Any) -> onnx.NodeProto:
     return helper.make_node("LabelEncoder", [source], [result], domain=_ML, **options)
 
 
