@@ -60,8 +60,8 @@ autosummary_imported_members = True
 autosummary_ignore_module_all = False
 numpydoc_show_class_members = False
 
-# A reference that leads nowhere is a warning, and a warning fails the build. Names of other projects
-# would need their inventories, which lie on the network.
+# A reference that leads nowhere is a warning, and a warning fails the build. Those to other
+# projects would need their inventories, which are on the network.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(sklearn|numpy|scipy|torch|matplotlib|pandas)\..*")]
 
@@ -91,7 +91,7 @@ sphinx_gallery_conf = {
 
 
 def escape(app, what, name, obj, options, lines):
-    """Escape what docstrings write as mathematics does: p(x|z), and shapes such as (n_components_,)."""
+    """Escape what docstrings write as mathematics: p(x|z), and shapes such as (n_components_,)."""
     end = lines.index("Examples") if "Examples" in lines else len(lines)
     for i, line in enumerate(lines[:end]):
         line = re.sub(r"``docs/(\w+)\.md``", r":doc:`/\1`", line)

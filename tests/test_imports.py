@@ -124,7 +124,7 @@ def distributions(extras):
 
 ABSENT = sorted(distributions(EXTRAS) - distributions(INSTALLED.split(",")))
 # Those of frames need pandas, which who has frames has.
-OF_FRAMES = {ROOT / "examples" / f"plot_{name}.py" for name in ("outliers", "tables")}
+OF_FRAMES = {ROOT / "examples" / f"plot_{name}.py" for name in ("outliers", "tables", "tutorial")}
 EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - OF_FRAMES)
 if not HAS_CALLBACKS:
     EXAMPLES.remove(ROOT / "examples" / "plot_pruned_search.py")
