@@ -1,7 +1,7 @@
 """
-=====================
+======================
 A model that is in use
-=====================
+======================
 
 A fitted pipeline is written to a file, read by another process, asked about single rows, and
 watched: the log-likelihood of new rows says when they are no longer like those of training.

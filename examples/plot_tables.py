@@ -1,7 +1,7 @@
 """
-==================================================
+===================================================
 A table of mixed columns, generated and conditioned
-==================================================
+===================================================
 
 442 patients with diabetes: age in whole years, sex, eight measurements and how the disease
 progressed. ``likelihood="auto"`` takes the frame as it is, gives each column a distribution of its

@@ -20,6 +20,10 @@ from skvae._sklearn.rows import check_sample_weight
 class Saved(BaseEstimator):
     """A failed fit leaves the former state, and a pickle states its format."""
 
+    # The page of the class, to which its representation in a notebook links.
+    _doc_link_module = "skvae"
+    _doc_link_template = "https://skvae.example/generated/skvae.{estimator_name}.html"
+
     # Raised by one whenever pickles of the older state can no longer be read.
     _state_version: int
 
