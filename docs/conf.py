@@ -33,10 +33,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 # The gallery's page of times would load scripts from elsewhere; each example states its own.
-exclude_patterns = ["_build", "_templates", "**/sg_execution_times.rst"]
+exclude_patterns = ["_build", "_templates", "**sg_execution_times.rst"]
 templates_path = ["_templates"]
-html_static_path = ["_static"]
-html_css_files = ["skvae.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = "skvae"
 html_show_sourcelink = False
@@ -48,7 +46,10 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "tutorial": [], "comparison": [], "glossary": []}
+# Pages without pages below them.
+html_sidebars = dict.fromkeys(
+    ("index", "auto_examples/plot_tutorial", "comparison", "benchmarks", "glossary"), []
+)
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -58,6 +59,7 @@ copybutton_prompt_is_regexp = True
 # Docstrings state types in words, so signatures need no annotations beside them.
 autodoc_typehints = "none"
 autodoc_member_order = "groupwise"
+toc_object_entries_show_parents = "hide"
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
 numpydoc_show_class_members = False
@@ -114,6 +116,13 @@ def skip_member(app, what, name, obj, skip, options):
     return True if home.startswith("sklearn.") else None
 
 
+def trim(app, doctree):
+    """Take away the empty line that doctests need before the closing fence."""
+    for block in doctree.findall(nodes.literal_block):
+        block.rawsource = text = block.astext().rstrip()
+        block.children = [nodes.Text(text)]
+
+
 def write_mathml(translator, node, *, display):
     """Write a formula as MathML, which browsers draw without a script or a font from elsewhere."""
     formula = tex2mathml(node.astext(), as_block=display)
@@ -135,4 +144,5 @@ html_math_renderer = "mathml"
 def setup(app):
     app.connect("autodoc-process-docstring", escape, priority=100)  # before numpydoc
     app.connect("autodoc-skip-member", skip_member)
+    app.connect("doctree-read", trim)
     app.add_html_math_renderer("mathml", (write_inline, None), (write_block, None))
