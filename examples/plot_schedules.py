@@ -12,9 +12,9 @@ digits. :doc:`/schedules` says which to take for what.
 # %%
 # Eight ways to hold two latents
 # ------------------------------
-# An object in ``beta`` changes the weight over the epochs, or by what the steps show. The last two
-# constrain all rows together rather than each: no noise, no KL term, and a penalty on the distance
-# between the latents' distribution and the prior; or nothing at all.
+# An object in ``beta`` changes the weight over the epochs, or by what the steps show. The last
+# one constrains all rows together rather than each: no noise, no KL term, and a penalty on the
+# distance between the latents' distribution and the prior.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -65,7 +65,6 @@ for ax, (name, vae) in zip(axes.flat, models.items(), strict=True):
     epochs = np.arange(1, vae.n_iter_ + 1)
     ax.plot(epochs, vae.history_["beta"], "C1", label="beta")
     ax.plot(epochs, vae.history_["kl"], "k", label="KL [nats per row]")
-    ax.set_yscale("symlog")
     ax.set_title(name, fontsize=9)
 axes[0, 0].legend(fontsize=8)
 figure.supxlabel("epoch", fontsize=10)
