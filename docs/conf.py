@@ -47,9 +47,8 @@ html_theme_options = {
     "footer_end": [],
 }
 # Pages without pages below them.
-html_sidebars = dict.fromkeys(
-    ("index", "auto_examples/plot_tutorial", "comparison", "benchmarks", "glossary"), []
-)
+ALONE = "index", "auto_examples/plot_tutorial", "comparison", "benchmarks", "glossary"
+html_sidebars = {page: [] for page in ALONE}
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

@@ -12,8 +12,8 @@ takes a quarter of an hour to type in. You need
 
     $ pip install "skvae[plot]" pandas
 
-A notebook is the best place to type it in. In a script, ``print`` the tables, and call ``plt.show()``
-after each picture.
+A notebook is the best place to type it in. In a script, ``print`` the tables, and call
+``plt.show()`` after each picture.
 """
 
 # %%
