@@ -7,6 +7,7 @@ import argparse
 from benchmarks import (
     adult,
     autoencoder,
+    callbacks,
     columns,
     disentangle,
     gaps,
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "start": start,
     "mnist": mnist,
     "step": step,
+    "callbacks": callbacks,
     "parts": parts,
     "peers": peers,
     "reach": reach,

@@ -25,6 +25,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, SimpleImputer
 
 from skvae import VariationalAutoencoder
+from skvae.display import ImputationDisplay
 from skvae.likelihoods import Gaussian
 from skvae.objectives import ImportanceWeighted
 
@@ -47,8 +48,8 @@ start = VariationalAutoencoder(12, likelihood=Gaussian("feature"), max_iter=0)
 filled = {
     "column's mean": SimpleImputer().fit_transform(with_gaps),
     "IterativeImputer": IterativeImputer(random_state=0).fit_transform(with_gaps),
-    "start": start.fit(with_gaps).impute(with_gaps, n_draws=200),
-    "autoencoder": vae.fit(with_gaps).impute(with_gaps, n_draws=200),
+    "start": start.fit(with_gaps).impute(with_gaps, n_draws=100),
+    "autoencoder": vae.fit(with_gaps).impute(with_gaps, n_draws=100),
 }
 for name, rows in filled.items():
     print(f"squared error of {name}: {np.square(rows - full)[removed].mean():.3f}")
@@ -87,6 +88,16 @@ axes[2].legend(loc="upper left", fontsize=8)
 figure.savefig("gaps.png", dpi=120)
 
 # %%
+# Draws for the gaps
+# ------------------
+# Each fill is as spread as what was observed; how fills differ is what the model does not know.
+# They are the start's, whose draws are exact: of some rows so few of the network's would count that
+# ``sample`` would warn.
+
+display = ImputationDisplay.from_estimator(start, with_gaps, n_fills=5, feature_names=NAMES)
+display.figure_.savefig("gaps_draws.png", dpi=120)
+
+# %%
 # How sure is an estimate?
 # ------------------------
 # What does a tumour's smoothness tell of its compactness, if three tenths of the cells are missing?
@@ -107,13 +118,13 @@ def slope(rows):
 
 
 linear = VariationalAutoencoder(4, likelihood=Gaussian("feature"), max_iter=0).fit(holes)
-drawn = linear.sample(10, given=holes, random_state=0).reshape(len(holes), 10, -1)
-slopes, variances = np.transpose([slope(drawn[:, i]) for i in range(10)])
+fills = linear.sample(10, given=holes, random_state=0).reshape(len(holes), 10, -1)
+slopes, variances = np.transpose([slope(fills[:, i]) for i in range(10)])
 estimates = {
     "without gaps": slope(table),
     "complete pairs only": slope(holes[~np.isnan(holes[:, PAIR]).any(axis=1)]),
     "gaps filled by means": slope(SimpleImputer().fit_transform(holes)),
-    "gaps filled by expectations": slope(linear.impute(holes)),
+    "gaps filled by expectations": slope(linear.impute(holes, n_draws=100)),
     "gaps drawn, Rubin's rules": (slopes.mean(), variances.mean() + 1.1 * slopes.var(ddof=1)),
 }
 for name, (estimate, variance) in estimates.items():

@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skvae import CanonicalCorrelatedAutoencoder
+from skvae.display import LatentSpaceDisplay
 
 BARS = {
     0: "1111110",
@@ -84,20 +85,19 @@ for name, (model, *labels) in targets.items():
 # %%
 # Draw the shared latent space
 # ----------------------------
-# ``transform`` maps images, ``encode_labels`` label sets. Unseen images lie around the code of
-# their label set; beside them are some images with the bars that are read off them.
+# ``transform`` maps images, ``encode_labels`` label sets, which are added to the display. Unseen
+# images lie around the code of their label set; beside them are some images with the bars that are
+# read off them.
 
 
 def plot_latents(model, ax):
     """Scatter the unseen images, with the code of each digit's label set."""
-    Z, codes = model.transform(X_test), model.encode_labels(SETS)
-    ax.scatter(*Z.T, c=digit_test, cmap="tab10", vmin=-0.5, vmax=9.5, s=10, linewidths=0)
-    for number, place in enumerate(codes):
-        box = {"boxstyle": "circle,pad=0.25", "fc": "white", "ec": f"C{number}", "lw": 1.8}
+    LatentSpaceDisplay.from_estimator(
+        model, X_test, digit_test, ax=ax, labels="none", marginals=False
+    )
+    box = {"boxstyle": "circle,pad=0.25", "fc": "white", "lw": 1.5}
+    for number, place in enumerate(model.encode_labels(SETS)):
         ax.text(*place, str(number), ha="center", va="center", weight="bold", bbox=box)
-    ax.locator_params(nbins=5)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set(xlabel="first latent", ylabel="second latent")
     ax.set_title("Unseen images (dots) and\nlabel sets of digits (circles)", size=11)
 
 

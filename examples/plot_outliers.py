@@ -15,11 +15,11 @@ too, and says which cells make them odd.
 # part: each value is common, but not beside the other. In the sixth row a decimal point is lost. A
 # tenth of all cells is missing.
 
-import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_diabetes
 
 from skvae import VAEOutlierDetector
+from skvae.display import OutlierDisplay
 
 names = {"s1": "cholesterol", "s2": "ldl", "s3": "hdl", "s4": "cholesterol/hdl"}
 names |= {"s5": "log triglycerides", "s6": "sugar"}
@@ -46,19 +46,9 @@ for row in odd:
     print(f"row {row:3d}, score {scores[row]:5.1f}:", ", ".join(reasons.index))
 
 # %%
+# The picture
+# -----------
+# Triangles mark the rows whose cells' shares are below.
 
-figure, (left, right) = plt.subplots(
-    1, 2, figsize=(11, 4.5), width_ratios=(2, 3), layout="constrained"
-)
-left.hist(scores, bins=40, color="tab:blue")
-left.plot(scores[changed], np.full(len(changed), 0.4), "v", color="tab:red", label="changed rows")
-left.axvline(detector.offset_, color="black", linestyle="--", label="offset_")
-left.set(xlabel="score", ylabel="rows")
-left.legend()
-parts = shares.div(shares.abs().sum(axis=1), axis=0)
-image = right.imshow(parts, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-right.set_xticks(range(shares.shape[1]), shares.columns, rotation=60, ha="right", fontsize=8)
-right.set_yticks(range(len(odd)), [f"row {row}" for row in odd])
-right.set_title("Which cells are odd")
-figure.colorbar(image, ax=right, label="share of the row's nats")
-figure.savefig("outliers.png", dpi=120)
+display = OutlierDisplay.from_estimator(detector, frame)
+display.figure_.savefig("outliers.png", dpi=120)

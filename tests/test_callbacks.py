@@ -16,7 +16,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from walking import CLASSES, LABELS, WATCHED, X
 
-from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder, callbacks
+from skvae import (
+    Autoencoder,
+    CanonicalCorrelatedAutoencoder,
+    VAEImputer,
+    VAEOutlierDetector,
+    VariationalAutoencoder,
+    callbacks,
+)
 from skvae._sklearn.compat import HAS_CALLBACKS
 from skvae.callbacks import Prune, Pruned, TimeLimit
 from skvae.fitting import TERMS
@@ -172,6 +179,100 @@ def test_snapshots_are_made_for_those_who_ask(monkeypatch):
 
     monkeypatch.setattr(_base, "as_of", None)
     fit(make().set_callbacks(Log()))
+
+
+# ------------------------------------------------------------------ who fits another estimator
+
+GAPS = np.where(np.random.RandomState(0).rand(*X.shape) < 0.1, np.nan, X)
+AROUND = {
+    "imputer": VAEImputer(random_state=0),
+    "imputer of one's own": VAEImputer(make(n_components=1, max_iter=3), n_components=None),
+    "detector": VAEOutlierDetector(2, random_state=0),
+}
+around = pytest.mark.parametrize("name", AROUND)
+
+
+@with_callbacks
+def test_imputer_s_trials_and_training_are_tasks():
+    log = Log()
+    imputer = clone(AROUND["imputer"]).set_callbacks(log).fit(GAPS)
+    trials = [f"trial {i} of 3" for i in (1, 2, 3)]
+    names = [name for name, _ in log.ended if name != "epoch"]
+    assert names == [*trials, "hidden cells", "training", "fit"]
+    stages = [epoch["stage"] for epoch in log.epochs]
+    assert stages == ["hidden cells"] * 300 + ["training"] * imputer.estimator_.n_iter_
+    assert log.n_teardowns == 1
+    log = Log()
+    imputer = clone(AROUND["imputer of one's own"]).set_callbacks(log).fit(GAPS)
+    assert [name for name, _ in log.ended] == ["epoch"] * 3 + ["training", "fit"]
+    assert [epoch["loss"] for epoch in log.epochs] == imputer.estimator_.loss_curve_
+
+
+@with_callbacks
+def test_detector_s_passes_are_epochs():
+    log = Log()
+    detector = clone(AROUND["detector"]).set_callbacks(log).fit(GAPS)
+    assert [name for name, _ in log.ended] == ["start", *["epoch"] * 5, "fit"]
+    assert [epoch["epoch"] for epoch in log.epochs] == [1, 2, 3, 4, 5]
+    assert [epoch["kl"] for epoch in log.epochs] == detector.estimator_.history_["kl"]
+    log = Log(lambda metadata: metadata["epoch"] == 2)
+    assert clone(AROUND["detector"]).set_callbacks(log).fit(GAPS).n_iter_ == 2
+    stopped = VAEOutlierDetector(2, max_iter=2, random_state=0).fit(GAPS)
+    ended = clone(AROUND["detector"]).set_callbacks(log).fit(GAPS)
+    np.testing.assert_array_equal(ended.score_samples(GAPS), stopped.score_samples(GAPS))
+
+
+@with_callbacks
+@around
+def test_looking_on_from_around_changes_no_bit(name):
+    alone, snapshots = clone(AROUND[name]).fit(GAPS), Snapshots()
+    watched = clone(AROUND[name]).set_callbacks(Log(), snapshots).fit(GAPS)
+    read = "transform" if "imputer" in name else "score_samples"
+    expected = getattr(alone, read)(GAPS)
+    np.testing.assert_array_equal(getattr(watched, read)(GAPS), expected)
+    np.testing.assert_array_equal(getattr(snapshots.fitted[-1], read)(GAPS), expected)
+    assert vars(watched).keys() - vars(alone).keys() == {"_skl_callbacks"}
+    assert vars(watched.estimator_).keys() == vars(alone.estimator_).keys()
+
+
+@with_callbacks
+@around
+def test_a_failure_around_leaves_the_former_state(name):
+    estimator = clone(AROUND[name]).fit(GAPS)
+    before = vars(estimator).copy()
+
+    def fail(metadata):
+        raise LookupError("no more")
+
+    log = Log(fail)
+    with pytest.raises(LookupError, match="no more"):
+        estimator.set_callbacks(log).fit(GAPS)
+    after = vars(estimator)
+    assert after.keys() - before.keys() == {"_skl_callbacks"}
+    assert all(after[key] is value for key, value in before.items())
+    assert log.n_teardowns == 1
+
+
+@with_callbacks
+def test_time_counts_from_the_fit_around():
+    assert clone(AROUND["detector"]).set_callbacks(TimeLimit(0)).fit(GAPS).n_iter_ == 0
+    own = clone(AROUND["imputer of one's own"]).set_callbacks(TimeLimit(0)).fit(GAPS)
+    assert own.estimator_.n_iter_ == 1
+
+
+@with_callbacks
+def test_a_trial_hears_of_the_imputer_s_training():
+    vae = VariationalAutoencoder(2, max_iter=30, tol=0, random_state=0)
+    imputer = VAEImputer(vae, n_components=None)
+    with pytest.raises(Pruned, match="after epoch 3"):
+        imputer.set_callbacks(Prune(Trial(3))).fit(DIGITS[:400])
+
+
+@with_callbacks
+@pytest.mark.parametrize("kind", [VAEImputer, VAEOutlierDetector])
+def test_callbacks_within_are_refused(kind):
+    with pytest.raises(ValueError, match=f"Got TimeLimit. Set them on {kind.__name__}"):
+        kind(estimator=make().set_callbacks(TimeLimit(1))).fit(X)
 
 
 # ------------------------------------------------------------------ the end of a fit
@@ -343,7 +444,9 @@ from sklearn.callback import ProgressBar
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from skvae import CanonicalCorrelatedAutoencoder, VariationalAutoencoder
+from skvae import (
+    CanonicalCorrelatedAutoencoder, VAEImputer, VAEOutlierDetector, VariationalAutoencoder
+)
 from skvae.callbacks import Prune
 
 X = np.random.RandomState(0).randn(300, 6)
@@ -404,6 +507,14 @@ ENDINGS = {
         0,
         "done",
     ),
+    "imputer": (
+        "make_pipeline(StandardScaler(), VAEImputer(vae, n_components=None))"
+        ".set_callbacks(bar).fit(X); print('done')",
+        0,
+        "done",
+    ),
+    "detector": ("VAEOutlierDetector(2).set_callbacks(bar).fit(X); print('done')", 0, "done"),
+    "failing imputer": ("VAEImputer().set_callbacks(bar, At(fail)).fit(X)", 1, "failed here"),
     "failing": ("vae.set_callbacks(bar, At(fail)).fit(X)", 1, "failed here"),
     "interrupted": ("vae.set_callbacks(bar, At(interrupt)).fit(X); print('kept')", 0, "kept"),
     "interrupted in a pipeline": (

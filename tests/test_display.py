@@ -7,20 +7,30 @@ import time
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skvae import Autoencoder, CanonicalCorrelatedAutoencoder, VariationalAutoencoder
+from skvae import (
+    Autoencoder,
+    CanonicalCorrelatedAutoencoder,
+    VAEImputer,
+    VAEOutlierDetector,
+    VariationalAutoencoder,
+)
 from skvae.display import (
     ComponentsDisplay,
+    ImputationDisplay,
     LatentGridDisplay,
     LatentSpaceDisplay,
     LatentTraversalDisplay,
+    OutlierDisplay,
     ReconstructionDisplay,
     TrainingDisplay,
 )
@@ -34,9 +44,11 @@ CANCER = load_breast_cancer(as_frame=True)
 
 DISPLAYS = [
     ComponentsDisplay,
+    ImputationDisplay,
     LatentGridDisplay,
     LatentSpaceDisplay,
     LatentTraversalDisplay,
+    OutlierDisplay,
     ReconstructionDisplay,
     TrainingDisplay,
 ]
@@ -59,8 +71,26 @@ def wine():
     return make_pipeline(StandardScaler(), vae).fit(WINE.data)
 
 
+@pytest.fixture(scope="module")
+def detector():
+    return VAEOutlierDetector(max_iter=0, random_state=0).fit(WINE.data)
+
+
+def with_gaps(X, share=0.2):
+    """Rows of which cells are missing at random, the first row's first one among them."""
+    missing = np.random.RandomState(0).rand(*X.shape) < share
+    missing[0, 0] = True
+    return X.mask(missing) if hasattr(X, "mask") else np.where(missing, np.nan, X)
+
+
 def draw(kind, estimator, X, y=None, **keywords):
-    """Draw a display of any kind."""
+    """Draw a display of any kind. Of outliers it needs a detector, fitted to the same rows."""
+    if kind is ImputationDisplay:
+        X = with_gaps(X)
+    if kind is OutlierDisplay:
+        estimator = VAEOutlierDetector(max_iter=0, random_state=0).fit(
+            WINE.data if len(X) < 2 else X
+        )
     if kind is TrainingDisplay:
         return kind.from_estimator(estimator, **keywords)
     if kind is LatentSpaceDisplay:
@@ -109,13 +139,18 @@ def test_display_stores_no_estimator(kind, wine):
     assert all(isinstance(value, allowed) for value in stored.values())
 
 
-@pytest.mark.parametrize("kind", DISPLAYS)
+@pytest.mark.parametrize("kind", [kind for kind in DISPLAYS if kind is not OutlierDisplay])
 def test_unfitted_estimator_is_refused(kind):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         draw(kind, VariationalAutoencoder(), WINE.data)
 
 
-@pytest.mark.parametrize("kind", DISPLAYS)
+def test_unfitted_detector_is_refused():
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        OutlierDisplay.from_estimator(VAEOutlierDetector(), WINE.data)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DISPLAYS if kind is not OutlierDisplay])
 def test_search_shows_its_best_pipeline(kind, wine):
     search = GridSearchCV(wine, {"variationalautoencoder__n_components": [2]}, cv=2)
     display = draw(kind, search.fit(WINE.data), WINE.data)
@@ -140,7 +175,7 @@ def test_without_matplotlib_the_extra_is_named():
         "sys.modules['matplotlib'] = None\n"
         "from skvae import display\n"
         "for name in display.__all__:\n"
-        "    needs_rows = name in ('LatentSpaceDisplay', 'ReconstructionDisplay')\n"
+        "    needs_rows = name[:4] in ('Impu', 'Outl', 'Reco') or 'Space' in name\n"
         "    try:\n"
         "        getattr(display, name).from_estimator(None, *[None] * needs_rows)\n"
         "    except ImportError as error:\n"
@@ -407,6 +442,174 @@ def test_components_beside_those_of_pca():
     np.testing.assert_allclose(pca.get_ydata(), expected, rtol=1e-6)
 
 
+# ------------------------------------------------------------ gaps and outliers
+
+
+MIXED = pd.DataFrame(
+    {
+        "kind": np.where(WINE.target == 0, "red", "white").astype(object),
+        "alcohol": WINE.data["alcohol"],
+        "day": pd.date_range("2024-01-01", periods=len(WINE.data)),
+        "constant": 1.0,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    return VariationalAutoencoder(2, likelihood="auto", max_iter=0).fit(with_gaps(MIXED))
+
+
+def test_imputed_are_draws_of_the_gaps_and_observed_are_the_rest(mixed):
+    X = with_gaps(MIXED)
+    display = ImputationDisplay.from_estimator(mixed, X, n_fills=3, random_state=5)
+    assert display.feature_names == list(MIXED)
+    assert display.levels == [["red", "white"], None, "date", None]
+    missing = X.isna().to_numpy()
+    drawn = mixed.sample(3, given=X, random_state=5)
+    for j, name in enumerate(["kind", "alcohol"]):
+        expected = np.array([drawn[name].to_numpy()[i::3][missing[:, j]] for i in range(3)])
+        own = X[name].to_numpy()[~missing[:, j]]
+        if name == "kind":
+            expected, own = expected == "white", own == "white"
+        np.testing.assert_array_equal(display.imputed[j], expected)
+        np.testing.assert_array_equal(display.observed[j], own)
+    # Dates are matplotlib's, days since 1970.
+    assert display.observed[2].max() == (X["day"].max() - pd.Timestamp(1970, 1, 1)).days
+    assert (display.imputed[3] == 1.0).all()
+
+
+def test_imputed_by_an_imputer_whatever_its_strategy_and_marks():
+    X = np.where(with_gaps(WINE.data).isna(), -1.0, WINE.data)
+    X = np.column_stack([X, np.full(len(X), -1.0)])
+    start = VariationalAutoencoder(2, max_iter=0)
+    imputer = VAEImputer(start, n_components=2, add_indicator=True, missing_values=-1).fit(X)
+    display = ImputationDisplay.from_estimator(imputer, X, n_fills=3)
+    assert display.feature_names == [f"x{j}" for j in range(14)]
+    assert all(cells.shape[0] == 3 for cells in display.imputed)
+    assert min(cells.min() for cells in display.observed[:13]) > 0
+    assert np.ptp(display.imputed[0], axis=0).min() > 0  # each fill is a draw of its own
+    assert (imputer.strategy, imputer.keep_empty_features) == ("mean", False)
+    assert imputer.indicator_ is not None
+
+
+def test_imputed_in_a_pipeline_are_in_the_units_of_its_table(wine):
+    display = ImputationDisplay.from_estimator(wine, with_gaps(WINE.data))
+    j = display.feature_names.index("proline")
+    assert 300 < np.median(display.imputed[j]) < 1200
+
+
+def test_panels_show_shares_and_densities():
+    X = np.array([[1.0, 0.0]] * 60 + [[2.0, 0.0]] * 20 + [[np.nan, 0.0]] * 20)
+    fills = [np.where(np.isnan(X), value, X) for value in (1.0, 2.0)]
+    (ax,) = ImputationDisplay.from_fills(X, fills, feature_names=["a", "b"]).axes_
+    assert ax.get_title() == "a\n20 % missing"
+    observed, band, mean = ax.patches
+    np.testing.assert_allclose(observed.get_data().values, [0.75, 0.25])
+    np.testing.assert_allclose(band.get_data().values, [1.0, 1.0])
+    np.testing.assert_allclose(mean.get_data().values, [0.5, 0.5])
+    names = np.array(["u", "v"], dtype=object)[:, None].repeat(5, 0)
+    holes = names.copy()
+    holes[-2:] = None
+    (ax,) = ImputationDisplay.from_fills(holes, [names]).axes_
+    assert [bar.get_width() for bar in ax.patches] == [62.5, 37.5]
+    assert ax.lines[-1].get_xdata().tolist() == [0.0, 100.0]
+
+
+def test_a_million_rows_with_gaps():
+    X = np.random.default_rng(0).standard_normal((10**6, 2))
+    X[::3, 0] = np.nan
+    vae = VariationalAutoencoder(1, max_iter=0).fit(X[:1000])
+    assert ImputationDisplay.from_estimator(vae, X, n_fills=2).imputed[0].shape[1] < 1000
+    start = time.perf_counter()
+    display = ImputationDisplay.from_fills(X, [np.where(np.isnan(X), 0.0, X)])
+    display.figure_.canvas.draw()
+    assert display.imputed[0].shape == (1, 333_334)
+    assert time.perf_counter() - start < 10.0  # half a second on an idle core
+
+
+def test_outliers_are_parted_at_the_offset_and_explained(detector):
+    display = OutlierDisplay.from_estimator(detector, WINE.data, n_rows=4)
+    scores = detector.score_samples(WINE.data)
+    np.testing.assert_array_equal(display.rows, np.argsort(scores)[:4])
+    np.testing.assert_array_equal(display.shares, detector.explain(WINE.data.iloc[display.rows]))
+    rest, odd = display.axes_[0].patches
+    n_odd = (scores < detector.offset_).sum()
+    assert odd.get_data().values.sum() == n_odd
+    assert rest.get_data().values.sum() == len(scores) - n_odd
+    (image,) = display.axes_[1].images
+    shares = np.asarray(image.get_array())
+    np.testing.assert_allclose(np.abs(shares).sum(1), 100.0)
+    labels = [label.get_text() for label in display.axes_[1].get_yticklabels()]
+    assert labels[0] == f"{display.rows[0]}: \N{MINUS SIGN}{-scores.min():.1f}"
+
+
+def test_outliers_of_a_pipeline_are_named_by_the_frame():
+    frame = WINE.data.set_axis([f"wine {i}" for i in range(178)])
+    pipe = make_pipeline(StandardScaler(), VAEOutlierDetector(max_iter=0, random_state=0))
+    display = OutlierDisplay.from_estimator(pipe.fit(frame), frame, rows=[3, 9])
+    assert display.row_names == ["wine 3", "wine 9"]
+    assert display.feature_names == list(frame)
+    np.testing.assert_allclose(display.shares, pipe[-1].explain(pipe[:-1].transform(frame))[[3, 9]])
+
+
+def test_outliers_of_a_mixed_frame_and_of_another_detector():
+    detector = VAEOutlierDetector(max_iter=0, random_state=0).fit(with_gaps(MIXED))
+    display = OutlierDisplay.from_estimator(detector, with_gaps(MIXED))
+    assert display.feature_names == list(MIXED)
+    forest = IsolationForest(n_estimators=5, random_state=0).fit(WINE.data)
+    display = OutlierDisplay.from_estimator(forest, WINE.data)
+    assert display.shares is None
+    assert len(display.axes_) == 1
+
+
+def test_a_million_scores_with_one_far_out():
+    scores = np.append(np.random.default_rng(0).standard_normal(10**6 - 1), -1e6)
+    start = time.perf_counter()
+    display = OutlierDisplay.from_scores(scores, -2.0, rows=[10**6 - 1])
+    display.figure_.canvas.draw()
+    assert time.perf_counter() - start < 10.0  # half a second on an idle core
+    low, high = display.ax_.get_xlim()
+    assert -40 < low < -2 < 2 < high < 12
+    assert sum(bars.get_data().values.sum() for bars in display.ax_.patches) == 10**6
+    assert "first bar: 1 below" in display.ax_.texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ImputationDisplay.from_fills(np.eye(3), [np.eye(3)]), "must have missing cells"),
+        (
+            lambda: ImputationDisplay.from_fills(np.eye(3), [np.eye(2)]),
+            r"shape of X, \(3, 3\). Got \(2, 2\)",
+        ),
+        (
+            lambda: ImputationDisplay.from_fills(np.eye(3), [], feature_names=["a"]),
+            "must hold 3 names.* Got 1",
+        ),
+        (
+            lambda: ImputationDisplay.from_fills([["a"], [None]], [[[1.0], [2.0]]]),
+            "must hold levels.* Got numbers",
+        ),
+        (
+            lambda: ImputationDisplay.from_estimator(PCA(2).fit(np.eye(3)), np.eye(3)),
+            "PCA cannot draw missing cells",
+        ),
+        (lambda: OutlierDisplay.from_estimator(PCA(2).fit(np.eye(3)), np.eye(3)), "no score_sampl"),
+        (lambda: OutlierDisplay.from_scores(np.eye(3), 0.0), r"one number a row. Got shape"),
+        (lambda: OutlierDisplay.from_scores([1.0], 0.0, rows=[1]), r"from 0 to 0. Got \[1\]"),
+        (lambda: OutlierDisplay.from_scores([1.0], 0.0, shares=[[1.0]]), "each of the 0 in rows"),
+        (
+            lambda: OutlierDisplay.from_scores([1.0], 0.0, rows=[0], row_names=["a", "b"]),
+            "row_names must hold 1 names. Got 2",
+        ),
+    ],
+)
+def test_bad_cells_and_scores_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 # ------------------------------------------------------------------- bad input
 
 
@@ -555,10 +758,40 @@ LOOKS = {
          3 27 51 18  0  0  0  0
          2  7 12  7  6  2  3  3
     """,
+    "imputation": """
+         1  8  0  6  4  0  5  1
+        13 27  2 19  5  1 24  5
+        10 14  7 12 12  5 13  9
+         3  9  0  5  2  0 11  3
+        16 26  6 24 16  8 27 12
+         3  8  0  4  4  0  7  1
+        13 19  0 12 13  0 21  2
+        11 17 10 16 17 11 17 12
+    """,
+    "levels": """
+         0  6  2  2  8  0  7  2
+        10 16  0  2  8  1 12  0
+        11 24 16 18 31 14 31 22
+         3  4  5  9 10 10 12 12
+         3 18 13  0  0  0  0  0
+         8 28 25  0  0  0  0  0
+         9 30 27  0  0  0  0  0
+         2  4  6  4  3  5  5  1
+    """,
+    "outliers": """
+         1  8  9  2  2  3  3  0
+         2  3  4  0  6 14 26  6
+         0  5  5  9 12 10  9  7
+         6  9  9 24  6 24  9  4
+         7  9 10 24 13 14  9  5
+         2  5  7 12  7  9 14  6
+         0  0  1  5  4  7  2  4
+         0  0  9  6  5  7  8  3
+    """,
 }
 
 
-def looks(name, digits, wine):
+def looks(name, digits, wine, mixed):
     """Pictures whose looks are held."""
     names = WINE.target_names[WINE.target]
     return {
@@ -569,12 +802,15 @@ def looks(name, digits, wine):
         "reconstruction": lambda: ReconstructionDisplay.from_estimator(wine, WINE.data[:6]),
         "training": lambda: TrainingDisplay.from_estimator(wine),
         "components": lambda: ComponentsDisplay.from_estimator(wine, WINE.data),
+        "imputation": lambda: draw(ImputationDisplay, wine, WINE.data),
+        "levels": lambda: draw(ImputationDisplay, mixed, MIXED),
+        "outliers": lambda: draw(OutlierDisplay, None, WINE.data),
     }[name]()
 
 
 @pytest.mark.parametrize("name", list(LOOKS))
-def test_looks(name, digits, wine):
-    figure = looks(name, digits, wine).figure_
+def test_looks(name, digits, wine, mixed):
+    figure = looks(name, digits, wine, mixed).figure_
     figure.set_dpi(80)
     darkness = 100 * (1 - pixels(figure, 8).mean(-1))
     expected = np.array(LOOKS[name].split(), dtype=float).reshape(8, 8)

@@ -68,6 +68,15 @@ def open_axes(ax: Any) -> Any:
     return ax
 
 
+def show_dates(ax: Any) -> None:
+    """Take places along axes, which are days since 1970, for dates."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=2, maxticks=4)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
 def bare_axes(ax: Any) -> Any:
     """Take lines and ticks from axes that show a picture."""
     ax.spines[:].set_visible(False)

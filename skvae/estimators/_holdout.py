@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from skvae.estimators._base import BaseAutoencoder
 from skvae.estimators._read import Read, read_rows
 from skvae.inference import expected_cells
 from skvae.tables import weighted_moments
+from skvae.watching import Watch
 
 # Numbers of latents that are tried, as far as the table is wider.
 _CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
 
 # Share of the observed cells that is hidden, how many times, and from how many rows at most.
-_SHARE, _REPEATS, _MOST_ROWS = 0.1, 3, 2000
+_SHARE, N_TRIALS, _MOST_ROWS = 0.1, 3, 2000
 
 # Further candidates that may be worse, before no more are tried.
 _PATIENCE = 3
@@ -32,7 +34,7 @@ def choose_by_hidden_cells(
     X: Any,
     sample_weight: Any,
     rng: np.random.RandomState,
-    judges: bool = False,
+    judge: Watch | None = None,
 ) -> dict[str, int]:
     """Choose the number of latents whose start fills hidden cells best, and whether to train.
 
@@ -50,9 +52,9 @@ def choose_by_hidden_cells(
         Row weights.
     rng : RandomState
         Of rows and cells.
-    judges : bool, default=False
-        Whether to train on the cells that are shown, too: if the hidden ones are then filled no
-        better than by the start, it is to be kept.
+    judge : Watch, default=None
+        Watches a training on the cells that are shown: if the hidden ones are then filled no better
+        than by the start, it is to be kept. Without it the start is not judged.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def choose_by_hidden_cells(
     numbers = read.X.toarray() if sparse.issparse(read.X) else np.asarray(read.X)
     rows = rng.permutation(len(numbers))[:_MOST_ROWS]
     numbers = numbers[rows]
-    hidden = [hide(numbers, read, rng) for _ in range(_REPEATS)]
+    hidden = [hide(numbers, read, rng) for _ in range(N_TRIALS)]
     variance = weighted_moments(numbers, None).variance
     trained = clone(estimator).set_params(likelihood=read.likelihood)
     trial = clone(trained).set_params(init="pca", max_iter=0)
@@ -73,12 +75,12 @@ def choose_by_hidden_cells(
         best, least, n_worse = (k, error, 0) if error < least else (best, least, n_worse + 1)
         if n_worse == _PATIENCE:
             break
-    if (
-        judges
-        and hidden_error(trained.set_params(n_components=best), numbers, hidden, variance) >= least
-    ):
-        return {"n_components": best, "max_iter": 0}
-    return {"n_components": best}
+    chosen = {"n_components": best}
+    if judge is not None:
+        error = hidden_error(trained.set_params(**chosen), numbers, hidden, variance, judge)
+        if error >= least:
+            chosen["max_iter"] = 0
+    return chosen
 
 
 def hide(numbers: np.ndarray, read: Read, rng: np.random.RandomState) -> np.ndarray:
@@ -93,13 +95,18 @@ def hide(numbers: np.ndarray, read: Read, rng: np.random.RandomState) -> np.ndar
 
 
 def hidden_error(
-    trial: BaseAutoencoder, numbers: np.ndarray, hidden: list[np.ndarray], variance: np.ndarray
+    trial: BaseAutoencoder,
+    numbers: np.ndarray,
+    hidden: list[np.ndarray],
+    variance: np.ndarray,
+    watch: Watch | None = None,
 ) -> float:
     """Mean squared error on hidden numbers over the variance of their columns."""
     errors = []
-    for cells in hidden:
+    for i, cells in enumerate(hidden, 1):
         shown = np.where(cells, np.nan, numbers)
-        with warnings.catch_warnings():
+        name = f"trial {i} of {len(hidden)}"
+        with warnings.catch_warnings(), watch.within(name, trial) if watch else nullcontext():
             warnings.simplefilter("ignore")
             fitted = trial.fit(shown)._fitted
         n_draws = _TRAINED_DRAWS if trial.max_iter else _DRAWS

@@ -22,14 +22,16 @@ from skvae._sklearn.compat import (
     fit_context,
     is_pandas_na,
     is_scalar_nan,
+    with_callbacks,
 )
-from skvae._sklearn.estimator import Saved
+from skvae._sklearn.estimator import Estimator
 from skvae._sklearn.rows import check_rows, check_table
 from skvae.estimators._base import BaseAutoencoder
 from skvae.estimators._components import LIKELIHOODS, OBJECTIVES, resolve
-from skvae.estimators._holdout import choose_by_hidden_cells
+from skvae.estimators._holdout import N_TRIALS, choose_by_hidden_cells
 from skvae.estimators._read import by_columns
 from skvae.estimators._vae import VariationalAutoencoder
+from skvae.fitting import TERMS
 from skvae.tables import (
     as_missing,
     join_columns,
@@ -39,6 +41,7 @@ from skvae.tables import (
     read_source,
     take_columns,
 )
+from skvae.watching import Watch, check_no_callbacks
 
 # Where cells are few, a tenth of the rows is worth more in training than as a judge of it: hidden
 # cells say so (docs/choices.md).
@@ -49,7 +52,7 @@ def _adds_indicators(imputer: VAEImputer) -> bool:
     return imputer.add_indicator
 
 
-class VAEImputer(TransformerMixin, Saved):
+class VAEImputer(TransformerMixin, Estimator):
     """Fill missing cells by a variational autoencoder.
 
     Before training it is factor analysis of the rows with gaps, and its fills are exact conditional
@@ -158,6 +161,7 @@ class VAEImputer(TransformerMixin, Saved):
         self.keep_empty_features = keep_empty_features
         self.random_state = random_state
 
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=False)
     @isolated
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -180,9 +184,12 @@ class VAEImputer(TransformerMixin, Saved):
         Raises
         ------
         ValueError
-            If no cell is observed, or a parameter is outside its domain.
+            If no cell is observed, a parameter is outside its domain, or ``estimator`` has
+            callbacks of its own.
         """
-        with self._restored_on_failure():
+        # Hidden cells, and all rows. As in the estimators, callbacks come before the block.
+        watch = Watch(self, TERMS).call(self, 2, X, y, sample_weight)
+        with self._restored_on_failure(), watch:
             rng = check_random_state(self.random_state)
             estimator = self._chosen(X)
             if estimator.random_state is None:
@@ -198,12 +205,15 @@ class VAEImputer(TransformerMixin, Saved):
             X = take_columns(X, self._is_kept)
             if self.n_components == "auto":
                 is_own = self.estimator is None
-                estimator.set_params(
-                    **choose_by_hidden_cells(estimator, X, sample_weight, rng, judges=is_own)
-                )
+                judge = watch if is_own else None
+                with watch.stage("hidden cells", N_TRIALS if is_own else 0):
+                    estimator.set_params(
+                        **choose_by_hidden_cells(estimator, X, sample_weight, rng, judge)
+                    )
             elif self.n_components is not None:
                 estimator.set_params(n_components=self.n_components)
-            self.estimator_ = estimator.fit(X, sample_weight=sample_weight)
+            with watch.within("training", estimator):
+                self.estimator_ = estimator.fit(X, sample_weight=sample_weight)
             self.n_components_ = self.estimator_.n_components_
         return self
 
@@ -312,6 +322,7 @@ class VAEImputer(TransformerMixin, Saved):
     def _chosen(self, X: Any) -> BaseAutoencoder:
         """What is to be fitted, an object of its own."""
         if self.estimator is not None:
+            check_no_callbacks(self.estimator, type(self).__name__)
             return clone(self.estimator)
         by_column = resolve("gaussian", LIKELIHOODS).set_params(noise="feature")
         likelihood = "auto" if hasattr(X, "columns") else by_column

@@ -14,14 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae._core.math import weighted_quantile
 from skvae._core.process import isolated
-from skvae._sklearn.compat import Interval, StrOptions, fit_context
-from skvae._sklearn.estimator import Saved, check_weight
+from skvae._sklearn.compat import Interval, StrOptions, fit_context, with_callbacks
+from skvae._sklearn.estimator import Estimator, check_weight
 from skvae._sklearn.rows import check_rows, check_table
 from skvae.estimators._components import LIKELIHOODS, resolve
+from skvae.estimators._publish import last_pass
 from skvae.estimators._read import by_columns
 from skvae.estimators._vae import VariationalAutoencoder
+from skvae.fitting import TERMS
 from skvae.inference import Fitted, Typical, find_typical
-from skvae.tables import library_of, read_source, write_columns
+from skvae.tables import as_rows_of, library_of, read_source
+from skvae.watching import Watch, check_no_callbacks
 
 # Most rounds of the robust start, which ends where no weight moves by more than this share of the
 # largest one.
@@ -35,7 +38,7 @@ _RENEWED = 5
 _TAIL = 0.025
 
 
-class VAEOutlierDetector(OutlierMixin, Saved):
+class VAEOutlierDetector(OutlierMixin, Estimator):
     """Outliers by the log-density of a variational autoencoder that they do not bend.
 
     A density that is fitted to all rows learns the outliers, too. Here a row weighs
@@ -97,7 +100,7 @@ class VAEOutlierDetector(OutlierMixin, Saved):
     weight_ : ndarray of shape (n_samples,)
         Row weights of the last passes, of mean 1 over rows with a weight.
     n_iter_ : int
-        Number of passes, ``max_iter``.
+        Number of passes: ``max_iter``, unless a callback ended training.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -167,6 +170,7 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         self.max_iter = max_iter
         self.random_state = random_state
 
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     @isolated
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -189,20 +193,21 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         Raises
         ------
         ValueError
-            If a parameter or X is outside its domain, or training diverges. The former state is
-            then kept.
+            If a parameter or X is outside its domain, ``estimator`` has callbacks of its own, or
+            training diverges. The former state is then kept.
         """
-        with self._restored_on_failure():
+        watch = Watch(self, TERMS).call(self, self.max_iter + 1, X, y, sample_weight)
+        with self._restored_on_failure(), watch:
             X = self._checked(X, reset=True)
             base = np.ones(X.shape[0])
             if sample_weight is not None:
                 positive, counts = check_weight(sample_weight, X, 2)
-                base = np.zeros(X.shape[0])
-                base[counts] = positive / positive.mean()
+                base[counts], base[~counts] = positive / positive.mean(), 0.0
             model = self._model(X, base)
             rows = X if self._columns is None else self._scaled(X)
-            self._fit_start(model, rows, base)
-            self._train(model, rows, base)
+            with watch.stage("start", 0):
+                self._fit_start(model, rows, base)
+            self._train(model, rows, base, watch)
             self._set_offset(rows, base)
         return self
 
@@ -223,6 +228,7 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         """Make the model that is to be fitted, and remember what it takes of X."""
         self._columns = None
         if self.estimator is not None:
+            check_no_callbacks(self.estimator, type(self).__name__)
             return clone(self.estimator)
         likelihood: Any = "gaussian"
         if self._is_table:
@@ -271,14 +277,18 @@ class VAEOutlierDetector(OutlierMixin, Saved):
                 break
         self._typical = find_typical(fitted, of_gaussian)
 
-    def _train(self, model: VariationalAutoencoder, X: Any, base: np.ndarray) -> None:
-        """Go through the rows, and renew their weights."""
-        self.estimator_ = self.start_ if self.max_iter == 0 else model
+    def _train(self, model: VariationalAutoencoder, X: Any, base: np.ndarray, watch: Watch) -> None:
+        """Go through the rows, and renew their weights, until a callback asks for the end."""
+        self.estimator_, self.n_iter_ = self.start_, 0
         for n_done in range(self.max_iter):
+            if watch.stopped:
+                break
             if self.robust and n_done and n_done % _RENEWED == 0:
                 self.weight_ = self._weights(model._fitted, self._numbers(model, X), base)
-            model.partial_fit(X, sample_weight=self.weight_)
-        self.n_iter_ = self.max_iter
+            watch.begin()
+            self.estimator_ = model.partial_fit(X, sample_weight=self.weight_)
+            self.n_iter_ = n_done + 1
+            watch.end(last_pass(model, self.max_iter))
 
     def _set_offset(self, X: Any, base: np.ndarray) -> None:
         """Set what makes the median score 0, and the score that parts outliers from the rest."""
@@ -381,17 +391,7 @@ class VAEOutlierDetector(OutlierMixin, Saved):
         if self._columns is not None:
             shares = np.zeros((len(of_cells), self.n_features_in_))
             shares[:, self._columns] = of_cells
-        library = library_of(X)
-        if library is None:
-            return shares
-        frame = write_columns(list(shares.T), list(X.columns), library)
-        if library == "pandas":
-            frame.index = X.index
-        return frame
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether there is a fitted model."""
-        return hasattr(self, "offset_")
+        return as_rows_of(X, shares)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -122,6 +122,19 @@ def publish(
     estimator._lead = origin, best - fit.reference if known else None
 
 
+def last_pass(estimator: Any, n_passes: int) -> Epoch:
+    """The last ``partial_fit``, one of so many, as those who watch see an epoch."""
+    return Epoch(
+        number=estimator.n_iter_,
+        n_epochs=n_passes,
+        terms=[estimator.history_[name][-1] for name in TERMS],
+        score=None,
+        first=None,
+        best_epoch=estimator.n_iter_,
+        learning_rate=estimator.learning_rate_init,
+    )
+
+
 def as_of(estimator: Any, epoch: Epoch, read: Read) -> dict[str, Any]:
     """Fitted attributes that an estimator would have with the parameters that an epoch left.
 

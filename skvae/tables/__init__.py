@@ -10,7 +10,7 @@ from skvae.tables._blocks import (
     share_of_zeros,
     weighted_moments,
 )
-from skvae.tables._frames import as_missing, join_columns, missing_cells, take_columns
+from skvae.tables._frames import as_missing, as_rows_of, join_columns, missing_cells, take_columns
 from skvae.tables._gaps import Gaps, patterns
 from skvae.tables._levels import Coding
 from skvae.tables._missingness import Missingness, read_missingness
@@ -36,6 +36,7 @@ __all__ = [
     "Table",
     "View",
     "as_missing",
+    "as_rows_of",
     "blocks",
     "convert",
     "given_cells",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skvae.tables._source import library_of, read_source
+from skvae.tables._write import write_columns
 
 
 def missing_cells(X: Any) -> np.ndarray:
@@ -64,3 +65,14 @@ def join_columns(X: Any, further: Any, names: Sequence[str] | None = None) -> An
     if names is not None:
         further = module.DataFrame(further, columns=list(names), index=X.index)
     return module.concat([X, further], axis=1)
+
+
+def as_rows_of(X: Any, cells: np.ndarray) -> Any:
+    """Give an array with a row and a column for each of X as a frame, where X is one."""
+    library = library_of(X)
+    if library is None:
+        return cells
+    frame = write_columns(list(cells.T), list(X.columns), library)
+    if library == "pandas":
+        frame.index = X.index
+    return frame

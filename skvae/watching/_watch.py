@@ -17,6 +17,17 @@ from skvae.watching._tasks import Tasks
 _LOGGER = logging.getLogger("skvae")
 
 
+def check_no_callbacks(model: Any, owner: str) -> None:
+    """Raise ValueError if a model that another estimator fits has callbacks of its own."""
+    own = getattr(model, "_skl_callbacks", None)
+    if own:
+        names = ", ".join(type(callback).__name__ for callback in own)
+        raise ValueError(
+            f"The 'estimator' of {owner} must have no callbacks of its own. Got {names}. Set them "
+            f"on {owner}, which tells them of its epochs: {owner}(...).set_callbacks(...)."
+        )
+
+
 class Watch(Watcher):
     """Tells of a fit's epochs: by a line, to the log, and to callbacks.
 
@@ -38,7 +49,7 @@ class Watch(Watcher):
     """
 
     def __init__(self, estimator: Any, terms: Sequence[str]) -> None:
-        self.name, self.verbose = type(estimator).__name__, estimator.verbose
+        self.name, self.verbose = type(estimator).__name__, getattr(estimator, "verbose", 0)
         self.terms = terms
         self.line = Line()
         self.stopped = False
@@ -46,12 +57,16 @@ class Watch(Watcher):
         self.snapshot: Callable[[Epoch], dict[str, Any]] | None = None
         self.tasks: Tasks | None = None
         self.rows: dict[str, Any] = {}
+        self.outer: Watch | None = None
         self.stages: list[str] = []
         self.began: float | None = None
 
     def call(self, estimator: Any, n_subtasks: int, X: Any, y: Any, sample_weight: Any) -> Self:
-        """Let the estimator's callbacks watch, if it has any."""
-        if getattr(estimator, "_skl_callbacks", None):
+        """Let the estimator's callbacks watch, if it has any, or those of whoever fits it."""
+        self.outer = getattr(estimator, "_outer_watch", None)
+        if self.outer is not None:
+            self.tasks, self.stages = self.outer.tasks, [*self.outer.stages]
+        elif getattr(estimator, "_skl_callbacks", None):
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
             self.rows = {"X": X, "y": y, "metadata": metadata}
             self.tasks = Tasks(estimator, n_subtasks)
@@ -63,7 +78,7 @@ class Watch(Watcher):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.line.clear()
-        if self.tasks is not None and kind is None:
+        if self.tasks is not None and kind is None and self.outer is None:
             self.tasks.end(1, **self.rows, reconstruction_attributes=dict)
 
     # ------------------------------------------------------------------ what training tells
@@ -83,7 +98,9 @@ class Watch(Watcher):
             self._log(f"{self._place()}{self._describe(epoch)}")
         if self.tasks is None:
             return False
-        snapshot = None if self.snapshot is None else functools.partial(self.snapshot, epoch)
+        # Within another's fit the attributes would be no estimator of that kind.
+        known = self.snapshot if self.outer is None else None
+        snapshot = None if known is None else functools.partial(known, epoch)
         metadata = functools.partial(self._metadata, epoch)
         return self._stop(self.tasks.end(metadata=metadata, reconstruction_attributes=snapshot))
 
@@ -114,6 +131,16 @@ class Watch(Watcher):
         finally:
             self.stages.pop()
             self.began = None
+
+    @contextmanager
+    def within(self, name: str, model: Any) -> Iterator[None]:
+        """Take what a model's ``fit`` does inside for a part of the fit; its epochs are told of."""
+        with self.stage(name, model.max_iter + 1):
+            model._outer_watch = self
+            try:
+                yield
+            finally:
+                del model._outer_watch
 
     # ------------------------------------------------------------------ words
 
