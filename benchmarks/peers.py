@@ -2,9 +2,9 @@
 
 Same data, network, batch size and number of epochs. Each measurement has a process of its own, and
 the libraries take turns, so that a machine's moods meet all; medians are compared. "fit" is the
-first fit of a process, compiling included, importing not. "µs per step" is the difference of a later
-long and a later short fit over the difference in their steps, so that set-up and compiling drop
-out. "memory" is the peak above what imports and data take. The held-out bound takes the mean
+first fit of a process, with compiling and without importing. "µs per step" is the difference of a
+later long and a later short fit over the difference in their steps, so that set-up and compiling
+drop out. "memory" is the peak above what imports and data take. The held-out bound takes the mean
 squared error on training rows as a Gaussian's variance, for every library alike.
 ``pip install -e ".[bench]"`` installs the peers; those that are missing are left out.
 """

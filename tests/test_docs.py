@@ -1,6 +1,7 @@
 """The pages of docs/ are run as they stand, and what notebooks show leads to pages that exist."""
 
 import doctest
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -27,6 +28,24 @@ def test_page_shows_what_it_says(page):
     failed, attempted = doctest.testfile(str(DOCS / page), module_relative=False)
     assert attempted > 0
     assert failed == 0
+
+
+QUALITY = {
+    (row["data"], row["latents"]): row
+    for row in json.loads((ROOT / "benchmarks/results/quality.json").read_text())["rows"]
+}
+NAMES = ["LL PCA", "LL VAE", "error PCA", "error VAE", "accuracy PCA", "accuracy VAE", "seconds"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/comparison.md"])
+def test_table_beside_pca_is_what_the_benchmark_wrote(page):
+    rows = re.findall(r"^\| ([a-z ]+), (\d+) +\| (.*) \|$", (ROOT / page).read_text(), re.MULTILINE)
+    assert len(rows) >= 5
+    for data, latents, cells in rows:
+        for name, shown_value in zip(NAMES, map(str.strip, cells.split("|")), strict=False):
+            value = QUALITY[data, int(latents)].get(name)
+            decimals = len(shown_value.partition(".")[2])
+            assert shown_value == ("–" if value is None else f"{value:.{decimals}f}"), (data, name)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
