@@ -66,7 +66,8 @@ def main() -> None:
     commands = parser.add_subparsers(dest="benchmark", required=True)
     for name, module in BENCHMARKS.items():
         summary = (module.__doc__ or "").split("\n\n")[0]
-        command = commands.add_parser(name, help=summary, description=module.__doc__)
+        text, summary = ((t or "").replace("%", "%%") for t in (module.__doc__, summary))
+        command = commands.add_parser(name, help=summary, description=text)
         module.add_arguments(command)
     args = parser.parse_args()
     publish(BENCHMARKS[args.benchmark].run(args), vars(args))

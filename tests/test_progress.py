@@ -153,7 +153,8 @@ def last_line(estimator, capsys, rows=DIGITS[:400]):
 def test_last_line_says_why(capsys):
     noise = np.random.RandomState(1).randn(60, 5)
     line = last_line(make(verbose=1, max_iter=100, n_iter_no_change=3), capsys, noise)
-    assert "3 of them without a gain; kept PCA, as none was proved better" in line
+    assert "3 of them without a gain and 3 at a falling learning rate; kept PCA" in line
+    assert "as none was proved better" in line
     line = last_line(make(verbose=1, max_iter=0), capsys)
     assert line.endswith("0 epochs done; kept PCA.")
     line = last_line(make(verbose=1, early_stopping=False), capsys)

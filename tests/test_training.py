@@ -166,7 +166,7 @@ class Script:
             raise score
         return score
 
-    def run(self, max_iter, tol=0.1, n_iter_no_change=3, annealed=True):
+    def run(self, max_iter, tol=0.1, n_iter_no_change=3, annealed=True, n_cooldown=0):
         return train(
             self.take_epoch,
             None if self.scores is None else self.evaluate,
@@ -178,6 +178,7 @@ class Script:
                 tol=tol,
                 n_iter_no_change=n_iter_no_change,
                 annealed=annealed,
+                n_cooldown=n_cooldown,
             ),
             len(self.losses),
             Watcher(),
@@ -221,6 +222,40 @@ def test_patience_is_the_number_of_epochs_without_a_gain(patience):
     outcome = Script([0, 1, *[0] * 20]).run(max_iter=21, n_iter_no_change=patience)
     assert len(outcome.terms) == 1 + patience
     assert outcome.best_epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "n_cooled", "best"),
+    [
+        ([0, 5, 4, 4, 4, 6, 7, 3], 3, 6),
+        ([0, 5, 4, 4, 4, 1, 1, 1], 3, 1),
+        ([0, -1, -1, -1, 9], 0, 0),
+    ],
+    ids=["a better one in it", "none better in it", "the start is the best"],
+)
+def test_cooldown_follows_the_best_epoch(scores, n_cooled, best):
+    script = Script(scores)
+    outcome = script.run(max_iter=50, n_cooldown=3)
+    assert outcome.n_cooldown == n_cooled
+    assert len(outcome.terms) == min(4, 3 + bool(n_cooled)) + n_cooled
+    assert outcome.best_epoch == best
+    assert not outcome.still_rising
+    # Epochs of a cooldown go on from epoch 1, which was the best when training stopped.
+    assert script.epoch_of_parameters == (best if best <= 1 else best - 3)
+
+
+def test_cooldown_anneals_from_the_rate_of_the_best_epoch():
+    script = Script([0, 5, 4, 4, 4, 1, 1, 1])
+    script.run(max_iter=50, n_cooldown=3)
+    first, *_, last = script.rates[4:]
+    assert first == script.rates[1]
+    assert first > 0.0
+    assert last == pytest.approx(first * 0.25)
+
+
+def test_cooldown_ends_with_max_iter():
+    outcome = Script([0, 5, 4, 4, 4, 6]).run(max_iter=5, n_cooldown=3)
+    assert (len(outcome.terms), outcome.n_cooldown) == (5, 1)
 
 
 def test_last_epoch_remains_without_held_out_rows():

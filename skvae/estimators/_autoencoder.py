@@ -106,15 +106,17 @@ class Autoencoder(BaseAutoencoder):
         ``MLPRegressor``'s, but per feature, so that it means the same for tables of any width.
     early_stopping : bool, default=True
         Whether to hold rows out, keep the epoch with the best held-out objective, and stop after
-        ``n_iter_no_change`` epochs without a gain. The PCA start is left only if a paired t-test
-        on the held-out rows shows a gain (90 % confidence); otherwise it is refitted on all rows.
-        False trains on all rows for ``max_iter`` epochs and keeps the last.
+        ``n_iter_no_change`` epochs without a gain. Training then goes back to the best epoch and
+        lets the learning rate fall to zero over as many epochs, which takes out the noise of large
+        steps. The PCA start is left only if a paired t-test on the held-out rows shows a gain
+        (90 % confidence); otherwise it is refitted on all rows. False trains on all rows for
+        ``max_iter`` epochs and keeps the last.
     validation_fraction : float, default=0.1
         Share of rows held out, as in ``MLPRegressor``. If this is fewer than two rows, none are
         held out and the PCA start is kept, because nothing could tell a gain from chance.
     n_iter_no_change : int, default=10
         Number of epochs without a gain of ``tol`` after which training stops, as in
-        ``MLPRegressor``.
+        ``MLPRegressor``, and of those that follow on the best at a falling learning rate.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the fitted networks, in their units.
     device : str or torch.device, default="auto"

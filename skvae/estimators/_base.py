@@ -285,6 +285,7 @@ class BaseAutoencoder(LikelihoodOfColumns, Generator, Estimator, ABC):
                 learning_rate_init=self.learning_rate_init,
                 tol=self.tol * self.n_features_in_,
                 n_iter_no_change=self.n_iter_no_change,
+                n_cooldown=self.n_iter_no_change,
                 n_passed_over=choices.beta.n_settled,
             ),
             batch_size=self.batch_size,

@@ -26,14 +26,15 @@ def what_was_kept(estimator: Any, fit: Fit, watch: Watch) -> str:
 
 
 def _why_it_ended(estimator: Any, fit: Fit, watch: Watch) -> str:
-    n_epochs = len(fit.outcome.terms)
+    n_epochs, n_cooldown = len(fit.outcome.terms), fit.outcome.n_cooldown
     if watch.stopped:
         return f"a callback ended it after {n_epochs} epochs"
     if fit.outcome.interrupted:
         return f"interrupted after {n_epochs} epochs"
-    if 0 < n_epochs < estimator.max_iter:
+    if n_cooldown or 0 < n_epochs < estimator.max_iter:
         without = f"{estimator.n_iter_no_change} of them without a gain"
-        return f"stopped after {n_epochs} epochs, {without}"
+        cooldown = f" and {n_cooldown} at a falling learning rate" if n_cooldown else ""
+        return f"stopped after {n_epochs} epochs, {without}{cooldown}"
     return f"{n_epochs} epochs done"
 
 

@@ -40,6 +40,9 @@ class Budget:
         Epochs from the first on that are not compared because the objective still changes.
     n_epochs : int or None
         Epochs to run, if they end before the learning rate has fallen to zero.
+    n_cooldown : int
+        Epochs over which the learning rate falls to zero once training has stopped early, from the
+        best epoch on; there are fewer if ``max_iter`` leaves fewer.
     """
 
     max_iter: int
@@ -50,6 +53,15 @@ class Budget:
     n_before: int = 0
     n_passed_over: float = 0.0
     n_epochs: int | None = None
+    n_cooldown: int = 0
+
+
+# Learning rate after so many epochs, a real number.
+Rate = Callable[[float], float]
+
+# Goes through the rows once, and yields each step's terms: of the number of epochs done, and the
+# learning rate as a function of the step's number.
+TakeEpoch = Callable[[int, Callable[[int], float]], Iterable[Any]]
 
 
 class Optimizer(Protocol):
@@ -78,6 +90,8 @@ class Outcome:
         Whether the user interrupted it.
     still_rising : bool
         Whether the held-out value still rose by more than ``tol`` when ``max_iter`` ended.
+    n_cooldown : int
+        How many of the epochs, the last ones, were a cooldown.
     """
 
     terms: list[list[float]]
@@ -86,10 +100,11 @@ class Outcome:
     n_skipped: int
     interrupted: bool
     still_rising: bool
+    n_cooldown: int = 0
 
 
 def train(
-    take_epoch: Callable[[int, Callable[[int], float]], Iterable[Any]],
+    take_epoch: TakeEpoch,
     evaluate: Callable[[], float] | None,
     state: list[Tensor],
     adam: Optimizer,
@@ -103,45 +118,41 @@ def train(
     steps, the loss first: a sequence of floats, or a tensor of one axis, read back when the epoch
     ends. It is given the number of epochs done, and the learning rate as a function of the step's
     number. ``evaluate`` gives the held-out value of the current parameters, the higher the better;
-    without it the last epoch is kept. DivergenceError is raised if no step of an epoch had a finite
+    without it the last epoch is kept. After an early stop training goes back to the best epoch and
+    cools down, if the budget says so. DivergenceError is raised if no step of an epoch had a finite
     gradient.
     """
-    first = -math.inf if evaluate is None else evaluate()
-    best = _Best(first, state, budget)
-    epochs: list[tuple[list[float], float | None]] = []
-    interrupted, n_epochs = False, budget.n_epochs or budget.max_iter
+    run = _Run(take_epoch, evaluate, state, adam, budget, n_steps, watcher)
+    best, n_epochs = run.best, budget.n_epochs or budget.max_iter
+    rate = _annealing(budget.learning_rate_init, budget.max_iter * budget.annealed)
+    interrupted, still_rising, n_stopped = False, False, 0
     try:
-        for epoch in range(1, n_epochs + 1):
-            watcher.begin()
-            terms = _run_epoch(take_epoch, adam, budget, n_steps, epoch)
-            score = None if evaluate is None else evaluate()
-            # In one piece: after an interrupt an epoch is here with its value, or not at all.
-            epochs.append((terms, score))
-            best.compare(epoch, score)
-            if (
-                watcher.end(best.epoch(epoch, n_epochs, terms, score))
-                or best.stale >= budget.n_iter_no_change
-            ):
-                break
+        run.go(n_epochs, rate, budget.n_iter_no_change)
+        n_stopped = len(run.terms)
+        still_rising = evaluate is not None and 0 < n_stopped == budget.max_iter and not best.stale
+        n_cooldown = min(budget.n_cooldown, n_epochs - n_stopped)
+        if n_cooldown and best.kept.epoch and not run.ended:
+            best.kept.restore(state)
+            run.go(n_cooldown, _annealing(rate(best.kept.epoch), n_cooldown), math.inf)
     except KeyboardInterrupt:
         interrupted = True
     best.kept.restore(state)
     return Outcome(
-        terms=[terms for terms, _ in epochs],
-        scores=[] if evaluate is None else [first, *(s for _, s in epochs if s is not None)],
+        terms=run.terms,
+        scores=run.scores,
         best_epoch=best.kept.epoch,
         n_skipped=int(adam.n_skipped.item()),
         interrupted=interrupted,
-        still_rising=evaluate is not None
-        and 0 < len(epochs) == budget.max_iter
-        and best.stale == 0,
+        still_rising=still_rising,
+        n_cooldown=len(run.terms) - n_stopped if n_stopped else 0,
     )
 
 
-def _learning_rate(budget: Budget, n_done: float) -> float:
-    """Give the rate after so many epochs, a real number."""
-    progress = n_done / budget.max_iter * budget.annealed
-    return budget.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * progress))
+def _annealing(first: float, n_epochs: float) -> Rate:
+    """Give a rate that falls to zero along half a cosine, or stays if there are no epochs."""
+    if not n_epochs:
+        return lambda n_done: first
+    return lambda n_done: first * 0.5 * (1.0 + math.cos(math.pi * (n_done / n_epochs)))
 
 
 class _Kept(NamedTuple):
@@ -163,7 +174,7 @@ class _Best:
     def __init__(self, first: float, state: list[Tensor], budget: Budget) -> None:
         self.state, self.budget = state, budget
         self.kept = self._copy(0, first)
-        self.first, self.reference, self.stale = first, first, 0
+        self.reference, self.stale = first, 0
 
     def _copy(self, epoch: int, score: float) -> _Kept:
         return _Kept(epoch, score, [t.clone() for t in self.state])
@@ -178,39 +189,75 @@ class _Best:
             self.stale = 0 if self.kept.score > self.reference + self.budget.tol else self.stale + 1
             self.reference = self.kept.score if self.stale == 0 else self.reference
 
-    def epoch(self, number: int, n_epochs: int, terms: list[float], score: float | None) -> Epoch:
-        """Give what a watcher is told of an epoch that was compared."""
-        return Epoch(
-            number=number,
-            n_epochs=n_epochs,
-            terms=terms,
-            score=score,
-            first=None if score is None else self.first,
-            best_epoch=self.kept.epoch,
-            learning_rate=_learning_rate(self.budget, number - 1),
+
+class _Run:
+    """The epochs so far, and the best of them."""
+
+    def __init__(
+        self,
+        take_epoch: TakeEpoch,
+        evaluate: Callable[[], float] | None,
+        state: list[Tensor],
+        adam: Optimizer,
+        budget: Budget,
+        n_steps: int,
+        watcher: Watcher,
+    ) -> None:
+        self.take_epoch, self.evaluate, self.adam = take_epoch, evaluate, adam
+        self.budget, self.n_steps, self.watcher = budget, n_steps, watcher
+        self.first = None if evaluate is None else evaluate()
+        self.best = _Best(-math.inf if self.first is None else self.first, state, budget)
+        self.epochs: list[tuple[list[float], float | None]] = []
+        self.ended = False
+
+    @property
+    def terms(self) -> list[list[float]]:
+        """Of each epoch."""
+        return [terms for terms, _ in self.epochs]
+
+    @property
+    def scores(self) -> list[float]:
+        """Held-out values, the start's first."""
+        return [s for s in (self.first, *(s for _, s in self.epochs)) if s is not None]
+
+    def go(self, n_epochs: int, rate: Rate, patience: float) -> None:
+        """Run so many epochs, or fewer: until there is no gain, or the watcher ends them."""
+        for n_done in range(n_epochs):
+            self.watcher.begin()
+            terms = self._take(rate, n_done)
+            score = None if self.evaluate is None else self.evaluate()
+            # In one piece: after an interrupt an epoch is here with its value, or not at all.
+            self.epochs.append((terms, score))
+            number = len(self.epochs)
+            self.best.compare(number, score)
+            epoch = Epoch(
+                number=number,
+                n_epochs=self.budget.n_epochs or self.budget.max_iter,
+                terms=terms,
+                score=score,
+                first=self.first,
+                best_epoch=self.best.kept.epoch,
+                learning_rate=rate(n_done),
+            )
+            self.ended = self.watcher.end(epoch)
+            if self.ended or self.best.stale >= patience:
+                break
+
+    def _take(self, rate: Rate, n_done: int) -> list[float]:
+        """Go through the rows once, and give the means of the terms."""
+        adam, n_steps, number = self.adam, self.n_steps, len(self.epochs)
+        skipped = adam.n_skipped.clone()
+        steps: list[Any] = list(
+            self.take_epoch(self.budget.n_before + number, lambda k: rate(n_done + k / n_steps))
         )
-
-
-def _run_epoch(
-    take_epoch: Callable[[int, Callable[[int], float]], Iterable[Any]],
-    adam: Optimizer,
-    budget: Budget,
-    n_steps: int,
-    epoch: int,
-) -> list[float]:
-    def rate(k: int) -> float:
-        return _learning_rate(budget, epoch - 1 + k / n_steps)
-
-    skipped = adam.n_skipped.clone()
-    steps: list[Any] = list(take_epoch(budget.n_before + epoch - 1, rate))
-    n_finite = n_steps - int((adam.n_skipped - skipped).item())
-    if n_finite == 0:
-        raise DivergenceError(
-            f"Training diverged: in epoch {epoch} none of {n_steps} steps had a finite gradient. "
-            f"Scale X (StandardScaler), or lower learning_rate_init "
-            f"(now {budget.learning_rate_init:g})."
-        )
-    if isinstance(steps[0], Tensor):  # read back once per epoch
-        steps = torch.stack(steps).tolist()
-    values = np.asarray(steps, dtype=np.float64)
-    return list((values[np.isfinite(values[:, 0])].sum(0) / n_finite).tolist())
+        n_finite = n_steps - int((adam.n_skipped - skipped).item())
+        if n_finite == 0:
+            raise DivergenceError(
+                f"Training diverged: in epoch {number + 1} none of {n_steps} steps had a finite "
+                f"gradient. Scale X (StandardScaler), or lower learning_rate_init "
+                f"(now {self.budget.learning_rate_init:g})."
+            )
+        if isinstance(steps[0], Tensor):  # read back once per epoch
+            steps = torch.stack(steps).tolist()
+        values = np.asarray(steps, dtype=np.float64)
+        return list((values[np.isfinite(values[:, 0])].sum(0) / n_finite).tolist())
