@@ -157,7 +157,7 @@ decision
 
 # %%
 # - **A picture, or very few numbers**: take the VAE. Two curved dimensions hold far more than two
-#   straight ones. (These fits had forty epochs; the longer one above reached 80 %.)
+#   straight ones. (These fits had forty epochs; the longer one above does better.)
 # - **Input for a classifier, with as many numbers as it likes**: with 12 the neighbours do as well
 #   on PCA's. Take PCA; it fits in milliseconds.
 # - **A distribution**, to generate rows, fill gaps or find outliers: take the VAE; its likelihood
