@@ -198,7 +198,9 @@ class VAEImputer(TransformerMixin, Estimator):
             X, missing = self._checked(X, reset=True)
             self._is_kept = np.logical_not(missing.all(0))
             if not self._is_kept.any():
-                raise ValueError(f"All cells of the {len(missing)} rows are missing. Pass others.")
+                raise ValueError(
+                    f"All cells of the {len(missing)} rows are missing. Pass rows that have some."
+                )
             self.indicator_ = None
             if self.add_indicator:
                 self.indicator_ = MissingIndicator(error_on_new=False).fit(_holes(missing))

@@ -231,7 +231,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             An indicator matrix: 1 for a label that is present, 0 for an absent one, NaN, None, NA
             or -1 for a missing one; ``sklearn.preprocessing.MultiLabelBinarizer`` makes it of lists
-            of labels. Or one class a row, none of them missing.
+            of labels. Or one class per row, none of them missing.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights; whole numbers count as repeated rows.
 
