@@ -341,7 +341,8 @@ def check_objective(objective: Objective) -> None:
         rows = objective.rows(draws, beta)
         claim(
             rows.shape == (_ROWS,),
-            f"{name}.rows gives {tuple(rows.shape)}, but should give one number per row, ({_ROWS},).",
+            f"{name}.rows gives {tuple(rows.shape)}, but should give one number per row, "
+            f"({_ROWS},).",
         )
         _claim_finite_gradient(model, rows, f"{name}.rows", "Work with logs of the weights.")
     with torch.no_grad():
