@@ -87,7 +87,6 @@ class Gamma(CellLikelihood):
     link = "log1p"
     check = LogNormal.check
     recentred = NegativeBinomial.recentred
-    start_noise = LogNormal.start_noise
 
     def parameter_shapes(self, n_targets):
         return [(1,)]

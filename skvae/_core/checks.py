@@ -35,11 +35,13 @@ def check_integer(component: Any, name: str, least: int = 1) -> None:
         _refuse(component, name, f"an int of at least {least}")
 
 
-def check_number(component: Any, name: str, least: float = 0.0) -> None:
-    """Raise ValueError if a parameter is not a finite number of at least ``least``."""
+def check_number(component: Any, name: str, above: float | None = None) -> None:
+    """Raise ValueError if a parameter is no finite number of at least 0, or ``above`` one."""
     value = getattr(component, name)
-    if not isinstance(value, Real) or not least <= float(value) < math.inf:
-        _refuse(component, name, f"a number of at least {least:g}")
+    wrong = not isinstance(value, Real) or not 0.0 <= float(value) < math.inf
+    if wrong or (above is not None and value <= above):
+        bound = "of at least 0" if above is None else f"above {above:g}"
+        _refuse(component, name, f"a number {bound}")
 
 
 def check_choice(component: Any, name: str, choices: Iterable[Any]) -> None:

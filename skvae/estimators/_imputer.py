@@ -199,7 +199,8 @@ class VAEImputer(TransformerMixin, Estimator):
             self._is_kept = np.logical_not(missing.all(0))
             if not self._is_kept.any():
                 raise ValueError(
-                    f"All cells of the {len(missing)} rows are missing. Pass rows with observed cells."
+                    f"All cells of the {len(missing)} rows are missing. "
+                    f"Pass rows with observed cells."
                 )
             self.indicator_ = None
             if self.add_indicator:

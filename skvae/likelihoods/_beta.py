@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from scipy.special import gammaln, psi
 from torch import Tensor
 
 from skvae._core.flat import Shape
-from skvae._core.math import logistic, soft_bound_inverse
+from skvae._core.math import logistic
 from skvae.likelihoods._base import Response
-from skvae.likelihoods._cells import CellLikelihood, Slopes
+from skvae.likelihoods._cells import Array, Arrays, CellLikelihood, Slopes, Tensors
 from skvae.tables import ColumnRanges, Moments, View
 
 # A mean keeps this distance from 0 and 1 at the start; the logit of any mean is bounded, and so is
@@ -78,25 +76,17 @@ class Beta(CellLikelihood):
             least_noise=np.full_like(mean, 0.5),  # an axis along one column would be of no noise
         )
 
-    def start_noise(
-        self,
-        parameters: Sequence[Tensor],
-        extra_bias: Tensor,
-        noise_variance: np.ndarray,
-        response: Response,
-    ) -> None:
-        """Set the precision to m (1 - m) / V - 1, V being the noise over the gain's square."""
+    def start_scale(self, noise_variance: Array, response: Response) -> Array:
+        """Give the precision m (1 - m) / V - 1, V being the noise over the gain's square."""
         m = logistic(response.natural)
         precision = 1.0 / (noise_variance * response.gain**2 * m * (1.0 - m)) - 1.0
-        log = np.log(precision.clip(min=1e-6)).clip(*_LOG_PRECISION)
-        with torch.no_grad():
-            parameters[0].copy_(soft_bound_inverse(torch.from_numpy(log)))
+        return precision.clip(*np.exp(_LOG_PRECISION))
 
     def constant(self, target: Tensor) -> Tensor:
         """Minus log x and log(1 - x), cell by cell."""
         return -_inside(target).log() - (-_inside(target)).log1p()
 
-    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Tensors) -> Tensor:
         """Log-density of each cell; the gammas' logs in float64, because they nearly cancel."""
         logit, x = raw[0].clamp(-_MOST_LOGIT, _MOST_LOGIT), _inside(target)
         f = logs[0].clamp(*_LOG_PRECISION).exp()
@@ -104,7 +94,7 @@ class Beta(CellLikelihood):
         normaliser = (a + b).double().lgamma() - a.double().lgamma() - b.double().lgamma()
         return normaliser.to(a) + a * x.log() + b * (-x).log1p()
 
-    def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
+    def slopes(self, raw: Array, target: Array, logs: Arrays) -> Slopes:
         """Slopes by the two parameters, carried to logit and log precision.
 
         d/da = log x - psi(a) + psi(f), and d a / d logit = f m (1 - m) = -d b / d logit.
@@ -123,18 +113,16 @@ class Beta(CellLikelihood):
         by_log = (a * by_a + b * by_b) * (log == logs[0])
         return normaliser + a * log_x + b * log_rest, [by_logit], [by_log]
 
-    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def mean_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """m."""
         return torch.sigmoid(raw[0].clamp(-_MOST_LOGIT, _MOST_LOGIT))
 
-    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def variance_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """m (1 - m) / (1 + f)."""
         m = self.mean_of_each(raw, logs)
         return m * (1.0 - m) / (1.0 + logs[0].clamp(*_LOG_PRECISION).exp())
 
-    def sample_of_each(
-        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> np.ndarray:
+    def sample_of_each(self, raw: Array, logs: Arrays, rng: np.random.Generator) -> Array:
         """Draw shares."""
         logit = raw[0].clip(-_MOST_LOGIT, _MOST_LOGIT).astype(np.float64)
         f = np.exp(logs[0].clip(*_LOG_PRECISION).astype(np.float64))

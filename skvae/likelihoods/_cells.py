@@ -6,11 +6,16 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from skvae._core.flat import Pullback
-from skvae._core.math import soft_bound, soft_bound_vjp
-from skvae.likelihoods._base import Likelihood, Width
+from skvae._core.math import soft_bound, soft_bound_inverse, soft_bound_vjp
+from skvae.likelihoods._base import Likelihood, Response, Width
+
+Array = np.ndarray
+Arrays = Sequence[np.ndarray]
+Tensors = Sequence[Tensor]
 
 #: Log p of each cell, its slopes by each raw number of the cell, and those by each shared log.
 Slopes = tuple[np.ndarray, Sequence[np.ndarray], Sequence[np.ndarray]]
@@ -30,24 +35,26 @@ class CellLikelihood(Likelihood):
     n_per_cell = 1
 
     @abstractmethod
-    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Tensors) -> Tensor:
         """Log p of each cell less its constant, in plain torch, shape (draws, rows, n_targets)."""
 
     @abstractmethod
-    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def mean_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """E[u|z] of each cell, shape (..., n_targets)."""
 
     @abstractmethod
-    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def variance_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """Var[u|z] of each cell, broadcastable to (..., n_targets)."""
 
     @abstractmethod
-    def sample_of_each(
-        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> np.ndarray:
+    def sample_of_each(self, raw: Array, logs: Arrays, rng: np.random.Generator) -> Array:
         """Draw each cell, shape (..., n_targets)."""
 
-    def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
+    def start_scale(self, noise_variance: np.ndarray, response: Response) -> np.ndarray:
+        """What the shared log starts as the log of: the noise variance itself."""
+        return noise_variance
+
+    def slopes(self, raw: Array, target: Array, logs: Arrays) -> Slopes:
         """The same in NumPy, with the slopes by each raw number and by each log, per cell."""
         raise TypeError(f"{type(self).__name__} states no slopes: its step is composed.")
 
@@ -55,6 +62,15 @@ class CellLikelihood(Likelihood):
     def is_written(self) -> bool:  # type: ignore[override]
         """Whether the slopes are stated."""
         return type(self).slopes is not CellLikelihood.slopes
+
+    def start_noise(
+        self, parameters: Tensors, extra_bias: Tensor, noise_variance: Array, response: Response
+    ) -> None:
+        """Set the shared log, before its soft bound, to that of ``start_scale``."""
+        for parameter in parameters:
+            scale = torch.from_numpy(self.start_scale(noise_variance, response))
+            with torch.no_grad():
+                parameter.copy_(soft_bound_inverse(scale.log()))
 
     def width(self, n_targets: int) -> Width:
         """Columns of the decoder's output."""

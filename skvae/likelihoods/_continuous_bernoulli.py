@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from skvae.likelihoods._base import Response
-from skvae.likelihoods._cells import CellLikelihood, Slopes
+from skvae.likelihoods._cells import Array, Arrays, CellLikelihood, Slopes, Tensors
 from skvae.tables import ColumnRanges, Moments, View
 
 # Below this the closed forms are differences of nearly equal numbers, and their series, to the term
@@ -80,7 +78,7 @@ class ContinuousBernoulli(CellLikelihood):
             least_noise=(variance / std**2).clip(0.5, 1.0),  # latents leave at least half
         )
 
-    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Tensors) -> Tensor:
         """x t - A(t); its closed form is max(t, 0) + log(1 - exp(-|t|)) - log |t|."""
         t = raw[0]
         near = t.abs() < _SERIES
@@ -88,24 +86,22 @@ class ContinuousBernoulli(CellLikelihood):
         closed = t.clamp_min(0.0) + (-(-size).expm1()).log() - size.log()
         return target * t - torch.where(near, _series(torch.where(near, t, 0.0)), closed)
 
-    def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
+    def slopes(self, raw: Array, target: Array, logs: Arrays) -> Slopes:
         """d log p / d t = x - A'(t)."""
         t = torch.from_numpy(raw)
         with torch.no_grad():
             cells = self.log_prob_of_each(t, torch.from_numpy(target), [])
             return cells.numpy(), [target - _mean(t[0]).numpy()], []
 
-    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def mean_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """A'(t)."""
         return _mean(raw[0])
 
-    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def variance_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """A''(t)."""
         return _variance(raw[0])
 
-    def sample_of_each(
-        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> np.ndarray:
+    def sample_of_each(self, raw: Array, logs: Arrays, rng: np.random.Generator) -> Array:
         """Invert the distribution function: log(1 + u (exp(t) - 1)) / t, mirrored if t > 0."""
         size = np.maximum(np.abs(raw[0]).astype(np.float64), 1e-8)  # below this it is uniform
         low = np.log1p(rng.random(size.shape) * np.expm1(-size)) / -size

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from skvae._core.flat import Shape
-from skvae._core.math import soft_bound_inverse
 from skvae.likelihoods._base import Response
-from skvae.likelihoods._cells import CellLikelihood, Slopes
-from skvae.likelihoods._gaussian import centred_response, centred_view
-from skvae.tables import Moments, View
+from skvae.likelihoods._cells import Array, Arrays, Slopes, Tensors
+from skvae.likelihoods._location import LocationLikelihood
 
 _LOG_2 = math.log(2.0)
 
 
-class Laplace(CellLikelihood):
+class Laplace(LocationLikelihood):
     """p(x|z) = prod_j exp(-|x_j - m_j| / b_j) / (2 b_j), m = decoder(z).
 
     Domain: real numbers. Link: identity. The location is a median, and a distant cell moves it no
@@ -40,50 +35,26 @@ class Laplace(CellLikelihood):
     (13,)
     """
 
-    def parameter_shapes(self, n_targets: int) -> list[Shape]:
-        """Log of each feature's scale b, before its soft bound."""
-        return [(n_targets,)]
+    by_feature = True
 
-    def view(self, moments: Moments, inputs: Moments) -> View:
-        """Centred X over each column's own standard deviation."""
-        return centred_view(moments, by_column=True)
+    def start_scale(self, noise_variance: Array, response: Response) -> Array:
+        """Give b, the root of half the variance."""
+        return np.sqrt(0.5 * noise_variance)
 
-    def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
-        """Give the mean itself, with residuals as they are: factor analysis."""
-        return centred_response(view, moments, by_column=True)
-
-    def start_noise(
-        self,
-        parameters: Sequence[Tensor],
-        extra_bias: Tensor,
-        noise_variance: np.ndarray,
-        response: Response,
-    ) -> None:
-        """Set b to the root of half the variance."""
-        log_scale = 0.5 * torch.from_numpy(0.5 * noise_variance).log()
-        with torch.no_grad():
-            parameters[0].copy_(soft_bound_inverse(log_scale))
-
-    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Tensors) -> Tensor:
         """Log-density of each cell."""
         return -(target - raw[0]).abs() * (-logs[0]).exp() - logs[0] - _LOG_2
 
-    def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
+    def slopes(self, raw: Array, target: Array, logs: Arrays) -> Slopes:
         """With r = x - m: d/dm = sign(r) / b, d/d log b = |r| / b - 1."""
         residual = (target - raw[0]) * np.exp(-logs[0])
         size = np.abs(residual)
         return -size - logs[0] - _LOG_2, [np.sign(residual) * np.exp(-logs[0])], [size - 1.0]
 
-    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
-        """Give the raw output itself."""
-        return raw[0]
-
-    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def variance_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """2 b^2, shape (n_targets,)."""
         return 2.0 * (2.0 * logs[0]).exp()
 
-    def sample_of_each(
-        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> np.ndarray:
+    def sample_of_each(self, raw: Array, logs: Arrays, rng: np.random.Generator) -> Array:
         """Add Laplace noise to the median."""
         return raw[0] + np.exp(logs[0]) * rng.laplace(size=raw[0].shape).astype(raw.dtype)

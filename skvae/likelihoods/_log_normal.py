@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from skvae._core.checks import check_choice
 from skvae._core.flat import Shape
-from skvae._core.math import LOG_2PI, soft_bound_inverse
+from skvae._core.math import LOG_2PI
 from skvae.likelihoods._base import Response
-from skvae.likelihoods._cells import CellLikelihood, Slopes
+from skvae.likelihoods._cells import Array, Arrays, CellLikelihood, Slopes, Tensors
 from skvae.likelihoods._counts import MOST, logged_view
 from skvae.tables import ColumnRanges, Moments, View
 
@@ -79,45 +77,32 @@ class LogNormal(CellLikelihood):
         natural = inputs.mean - np.log(view.scale)
         return Response(natural=natural, spread=ones, gain=ones, noise=self.noise)
 
-    def start_noise(
-        self,
-        parameters: Sequence[Tensor],
-        extra_bias: Tensor,
-        noise_variance: np.ndarray,
-        response: Response,
-    ) -> None:
-        """Set the log-variances to that of ``noise_variance``."""
-        with torch.no_grad():
-            parameters[0].copy_(soft_bound_inverse(torch.from_numpy(noise_variance).log()))
-
     def constant(self, target: Tensor) -> Tensor:
         """Minus log x, the Jacobian of the logarithm, and minus log(2 pi) / 2."""
         return -target.log() - 0.5 * LOG_2PI
 
-    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Tensors) -> Tensor:
         """Normal log-density of log x."""
         gap = target.log() - raw[0]
         return -0.5 * (gap.square() * (-logs[0]).exp() + logs[0])
 
-    def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
+    def slopes(self, raw: Array, target: Array, logs: Arrays) -> Slopes:
         """With r = log x - m: d/dm = r / s^2, d/d log s^2 = (r^2 / s^2 - 1) / 2."""
         gap = np.log(target) - raw[0]
         whitened = gap * np.exp(-logs[0])
         square = gap * whitened
         return -0.5 * (square + logs[0]), [whitened], [0.5 * (square - 1.0)]
 
-    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def mean_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """exp(m + s^2 / 2)."""
         return (raw[0] + 0.5 * logs[0].exp()).clamp_max(MOST).exp()
 
-    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def variance_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """(exp(s^2) - 1) exp(2 m + s^2)."""
         variance = logs[0].exp()
         return -(-variance).expm1() * (2.0 * (raw[0] + variance)).clamp_max(MOST).exp()
 
-    def sample_of_each(
-        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> np.ndarray:
+    def sample_of_each(self, raw: Array, logs: Arrays, rng: np.random.Generator) -> Array:
         """Draw the logarithm."""
         noise = rng.standard_normal(raw[0].shape).astype(raw.dtype)
         return np.exp((raw[0] + noise * np.exp(0.5 * logs[0])).clip(-MOST, MOST))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,9 +11,9 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from skvae._core.flat import Shape
-from skvae._core.math import logistic, soft_bound_inverse
+from skvae._core.math import logistic
 from skvae.likelihoods._base import Response
-from skvae.likelihoods._cells import Slopes
+from skvae.likelihoods._cells import Array, Arrays, Slopes, Tensors
 from skvae.likelihoods._counts import LEAST_MEAN, MOST, CountLikelihood, drawn_counts
 from skvae.tables import Moments, View
 
@@ -50,17 +49,11 @@ class DispersedCounts(CountLikelihood):
         """If r is log-normal around m, a variance v of r is one of log(1 + v / m^2) of log r."""
         return np.log1p(variance)
 
-    def start_noise(
-        self,
-        parameters: Sequence[Tensor],
-        extra_bias: Tensor,
-        noise_variance: np.ndarray,
-        response: Response,
-    ) -> None:
-        """Set the dispersion by the noise's part of V, which is V / m^2 over the gain's square."""
-        set_dispersion(parameters, noise_variance * response.gain**2, response)
+    def start_scale(self, noise_variance: Array, response: Response) -> Array:
+        """Give the dispersion by the noise's part of V, noise times gain^2 being V / m^2."""
+        return dispersion(noise_variance * response.gain**2, response)
 
-    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Tensors) -> Tensor:
         """Log-mass of each cell; the gammas' logs in float64, because their difference is small."""
         log = logs[0].clamp_min(_LEAST_LOG)
         size, log_odds = (-log).exp(), raw[0].clamp_max(MOST) + log
@@ -69,7 +62,7 @@ class DispersedCounts(CountLikelihood):
         by_rate = target * logsigmoid(log_odds) + size * logsigmoid(-log_odds)
         return normaliser.to(by_rate) + by_rate
 
-    def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
+    def slopes(self, raw: Array, target: Array, logs: Arrays) -> Slopes:
         """With p = a r / (1 + a r): d/d log r = x (1 - p) - s p, and by log a through s, too."""
         log, kind = np.maximum(logs[0], _LEAST_LOG), raw.dtype
         size, log_odds = np.exp(-log), np.minimum(raw[0], MOST) + log
@@ -83,29 +76,25 @@ class DispersedCounts(CountLikelihood):
         by_log = (by_rate - size * by_size) * (logs[0] >= _LEAST_LOG)
         return cells, [by_rate * (raw[0] <= MOST)], [by_log]
 
-    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def mean_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """Rate r."""
         return raw[0].clamp_max(MOST).exp()
 
-    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def variance_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """r + a r^2."""
         square = (2.0 * raw[0] + logs[0].clamp_min(_LEAST_LOG)).clamp_max(MOST).exp()
         return raw[0].clamp_max(MOST).exp() + square
 
-    def sample_of_each(
-        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> np.ndarray:
+    def sample_of_each(self, raw: Array, logs: Arrays, rng: np.random.Generator) -> Array:
         """Draw counts around rates that a gamma distribution has spread."""
         size = np.exp(-np.maximum(logs[0].astype(np.float64), _LEAST_LOG))
         rate = np.exp(raw[0].clip(max=MOST).astype(np.float64))
         return drawn_counts(rate * rng.gamma(size, 1.0 / size, rate.shape), rng).astype(raw.dtype)
 
 
-def set_dispersion(parameters: Sequence[Tensor], square: np.ndarray, response: Response) -> None:
-    """Set a = (V - r) / r^2, ``square`` being V / r^2."""
-    dispersion = torch.from_numpy(square - np.exp(-response.natural))
-    with torch.no_grad():
-        parameters[0].copy_(soft_bound_inverse(dispersion.clamp_min(LEAST_DISPERSION).log()))
+def dispersion(square: Array, response: Response) -> Array:
+    """Give a = (V - r) / r^2, ``square`` being V / r^2."""
+    return np.maximum(square - np.exp(-response.natural), LEAST_DISPERSION)
 
 
 class NegativeBinomial(DispersedCounts):

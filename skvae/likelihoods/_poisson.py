@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from skvae.likelihoods._base import Response
-from skvae.likelihoods._cells import Slopes
+from skvae.likelihoods._cells import Array, Arrays, Slopes, Tensors
 from skvae.likelihoods._counts import LEAST_MEAN, MOST, CountLikelihood, drawn_counts
 from skvae.tables import Moments, View
 
@@ -49,39 +47,33 @@ class Poisson(CountLikelihood):
     def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
         """Log of the mean m, and the noise of log(1 + x) around it, sqrt(m) / (1 + m)."""
         mean = np.maximum(moments.mean, LEAST_MEAN)
-        return Response(
-            natural=np.log(mean),
-            spread=np.sqrt(mean) / (1.0 + mean),
-            gain=1.0 / np.sqrt(mean),
-            noise="unit",
-        )
+        natural, root = np.log(mean), np.sqrt(mean)
+        return Response(natural=natural, spread=root / (1.0 + mean), gain=1.0 / root, noise="unit")
 
     def constant(self, target: Tensor) -> Tensor:
         """Minus the log of x!, cell by cell."""
         return -torch.lgamma(target + 1.0)
 
-    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Tensors) -> Tensor:
         """x log r - r."""
         log_rate = raw[0].clamp_max(MOST)
         return target * log_rate - log_rate.exp()
 
-    def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
+    def slopes(self, raw: Array, target: Array, logs: Arrays) -> Slopes:
         """d log p / d log r = x - r, and nothing beyond the bound."""
         log_rate = np.minimum(raw[0], MOST)
         rate = np.exp(log_rate)
         return target * log_rate - rate, [(target - rate) * (raw[0] <= MOST)], []
 
-    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def mean_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """Rate r."""
         return raw[0].clamp_max(MOST).exp()
 
-    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def variance_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """Rate r, the mean."""
         return self.mean_of_each(raw, logs)
 
-    def sample_of_each(
-        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> np.ndarray:
+    def sample_of_each(self, raw: Array, logs: Arrays, rng: np.random.Generator) -> Array:
         """Draw counts."""
         rate = np.exp(raw[0].clip(max=MOST).astype(np.float64))
         return drawn_counts(rate, rng).astype(raw.dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,14 +10,12 @@ from torch import Tensor
 
 from skvae._core.checks import check_number
 from skvae._core.flat import Shape
-from skvae._core.math import soft_bound_inverse
 from skvae.likelihoods._base import Response
-from skvae.likelihoods._cells import CellLikelihood, Slopes
-from skvae.likelihoods._gaussian import centred_response, centred_view
-from skvae.tables import Moments, View
+from skvae.likelihoods._cells import Array, Arrays, Slopes, Tensors
+from skvae.likelihoods._location import LocationLikelihood
 
 
-class StudentT(CellLikelihood):
+class StudentT(LocationLikelihood):
     """p(x|z) = prod_j t_v(x_j; m_j, s), m = decoder(z): a Gaussian with heavier tails.
 
     Domain: real numbers. Link: identity. A distant cell moves the model less than under the
@@ -54,66 +51,35 @@ class StudentT(CellLikelihood):
 
     def parameter_shapes(self, n_targets: int) -> list[Shape]:
         """Log of s^2, before its soft bound."""
-        check_number(self, "df")
-        if self.df <= 2:
-            raise ValueError(
-                f"The 'df' parameter of StudentT must be above 2, or there is no variance. "
-                f"Got {self.df!r}."
-            )
-        return [(1,)]
+        check_number(self, "df", above=2)
+        return super().parameter_shapes(n_targets)
 
-    def view(self, moments: Moments, inputs: Moments) -> View:
-        """Centred X over one scalar, its root mean variance; the encoder sees unit variances."""
-        return centred_view(moments)
-
-    def response(self, view: View, moments: Moments, inputs: Moments) -> Response:
-        """Give the mean itself, with residuals as they are: PCA."""
-        return centred_response(view, moments)
-
-    def start_noise(
-        self,
-        parameters: Sequence[Tensor],
-        extra_bias: Tensor,
-        noise_variance: np.ndarray,
-        response: Response,
-    ) -> None:
-        """Set s^2 to the variance times (v - 2) / v, so that the t has that variance."""
-        square = torch.from_numpy(noise_variance * (self.df - 2.0) / self.df)
-        with torch.no_grad():
-            parameters[0].copy_(soft_bound_inverse(square.log()))
-
-    @property
-    def _normaliser(self) -> float:
-        v = self.df
-        return math.lgamma(0.5 * (v + 1)) - math.lgamma(0.5 * v) - 0.5 * math.log(v * math.pi)
+    def start_scale(self, noise_variance: Array, response: Response) -> Array:
+        """Give the variance times (v - 2) / v, so that the t has that variance."""
+        return noise_variance * ((self.df - 2.0) / self.df)
 
     def constant(self, target: Tensor) -> Tensor:
         """log Gamma((v + 1) / 2) - log Gamma(v / 2) - log(v pi) / 2."""
-        return torch.full_like(target, self._normaliser)
+        gammas = math.lgamma(0.5 * (self.df + 1)) - math.lgamma(0.5 * self.df)
+        return torch.full_like(target, gammas - 0.5 * math.log(self.df * math.pi))
 
-    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Tensors) -> Tensor:
         """Log-density of each cell."""
         distance = (target - raw[0]).square() * (-logs[0]).exp() / self.df
         return -0.5 * logs[0] - 0.5 * (self.df + 1) * torch.log1p(distance)
 
-    def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
+    def slopes(self, raw: Array, target: Array, logs: Arrays) -> Slopes:
         """With w = (v + 1) / (v s^2 + r^2): d/dm = w r, d/d log s^2 = (w r^2 - 1) / 2."""
         v, r, square = self.df, target - raw[0], np.exp(logs[0])
         slope = (v + 1) * r / (v * square + r * r)
         cells = -0.5 * logs[0] - 0.5 * (v + 1) * np.log1p(r * r / (v * square))
         return cells, [slope], [0.5 * (slope * r - 1.0)]
 
-    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
-        """Give the raw output itself."""
-        return raw[0]
-
-    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def variance_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """s^2 v / (v - 2), shape (1,)."""
         return logs[0].exp() * (self.df / (self.df - 2.0))
 
-    def sample_of_each(
-        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> np.ndarray:
+    def sample_of_each(self, raw: Array, logs: Arrays, rng: np.random.Generator) -> Array:
         """Add t-distributed noise to the mean."""
         noise = rng.standard_t(self.df, raw[0].shape).astype(raw.dtype)
         return raw[0] + noise * np.exp(0.5 * logs[0])

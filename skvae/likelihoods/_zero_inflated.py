@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,9 @@ from torch.nn.functional import logsigmoid
 
 from skvae._core.math import logistic
 from skvae.likelihoods._base import Response
-from skvae.likelihoods._cells import Slopes
+from skvae.likelihoods._cells import Array, Arrays, Slopes, Tensors
 from skvae.likelihoods._counts import LEAST_MEAN, MOST
-from skvae.likelihoods._negative_binomial import LEAST_DISPERSION, DispersedCounts, set_dispersion
+from skvae.likelihoods._negative_binomial import LEAST_DISPERSION, DispersedCounts, dispersion
 from skvae.tables import Moments, View
 
 # The start's excess of zeros lies between these, and is found in so many rounds.
@@ -87,17 +86,11 @@ class ZeroInflatedNegativeBinomial(DispersedCounts):
             extra=np.log(q / (1.0 - q)),
         )
 
-    def start_noise(
-        self,
-        parameters: Sequence[Tensor],
-        extra_bias: Tensor,
-        noise_variance: np.ndarray,
-        response: Response,
-    ) -> None:
-        """Set the dispersion by the variance of counted cells less what latents explain of it."""
+    def start_scale(self, noise_variance: Array, response: Response) -> Array:
+        """Give the dispersion by the variance of counted cells less what latents explain of it."""
         square, most = _counted(response)
         explained = response.gain**2 * (response.least_noise - noise_variance)
-        set_dispersion(parameters, square - np.minimum(explained, most), response)
+        return dispersion(square - np.minimum(explained, most), response)
 
     def location_variance(self, variance: np.ndarray, response: Response) -> np.ndarray:
         """Negative binomial's, of at most half of what varies beside a Poisson's.
@@ -106,12 +99,12 @@ class ZeroInflatedNegativeBinomial(DispersedCounts):
         """
         return super().location_variance(np.minimum(variance, _counted(response)[1]), response)
 
-    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def log_prob_of_each(self, raw: Tensor, target: Tensor, logs: Tensors) -> Tensor:
         """Log-mass of each cell."""
         counted = logsigmoid(-raw[1]) + super().log_prob_of_each(raw, target, logs)
         return torch.where(target > 0, counted, torch.logaddexp(logsigmoid(raw[1]), counted))
 
-    def slopes(self, raw: np.ndarray, target: np.ndarray, logs: Sequence[np.ndarray]) -> Slopes:
+    def slopes(self, raw: Array, target: Array, logs: Arrays) -> Slopes:
         """With w = P(counted | x): the negative binomial's times w, and by the logit 1 - w - q."""
         cells, by_rate, by_log = super().slopes(raw, target, logs)
         counted = cells - np.logaddexp(0.0, raw[1])
@@ -120,19 +113,17 @@ class ZeroInflatedNegativeBinomial(DispersedCounts):
         slopes = [*(w * slope for slope in by_rate), 1.0 - w - logistic(raw[1])]
         return cells, slopes, [w * slope for slope in by_log]
 
-    def mean_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def mean_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """(1 - q) r."""
         return torch.sigmoid(-raw[1]) * super().mean_of_each(raw, logs)
 
-    def variance_of_each(self, raw: Tensor, logs: Sequence[Tensor]) -> Tensor:
+    def variance_of_each(self, raw: Tensor, logs: Tensors) -> Tensor:
         """(1 - q) (r + a r^2) + q (1 - q) r^2."""
         square = (2.0 * raw[0]).clamp_max(MOST).exp()
         between = torch.sigmoid(raw[1]) * square
         return torch.sigmoid(-raw[1]) * (super().variance_of_each(raw, logs) + between)
 
-    def sample_of_each(
-        self, raw: np.ndarray, logs: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> np.ndarray:
+    def sample_of_each(self, raw: Array, logs: Arrays, rng: np.random.Generator) -> Array:
         """Draw counts, and leave some out."""
         return super().sample_of_each(raw, logs, rng) * (
             rng.random(raw[0].shape) > logistic(raw[1])
