@@ -69,15 +69,18 @@ rows.head(3)
 # Rows that are asked for
 # -----------------------
 # ``given`` fixes some cells and draws the others from their distribution given these: patients of
-# 30 and of 70 years, both with a body mass index of 35.
+# 50 years, with a body mass index of 20 and of 35.
 
-given = [model.sample(300, given={"age": age, "bmi": 35.0}, random_state=0) for age in (30, 70)]
 figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+drawn = {
+    f"drawn, bmi {bmi:g}": model.sample(300, given={"age": 50, "bmi": bmi}, random_state=0)
+    for bmi in (20.0, 35.0)
+}
 for ax, column in zip(axes, ("bp", "s5", "target"), strict=True):
     edges = np.histogram_bin_edges(frame[column], 20)
-    ax.hist(frame[column], edges, density=True, color="0.85")
-    for table in given:
-        ax.hist(table[column], edges, density=True, histtype="step", lw=1.8)
+    ax.hist(frame[column], edges, density=True, color="0.85", label="all real rows")
+    for label, table in drawn.items():
+        ax.hist(table[column], edges, density=True, histtype="step", lw=1.8, label=label)
     ax.set_title(column, fontsize=10)
-axes[0].legend(["all real rows", "drawn, 30 years", "drawn, 70 years"], fontsize=8)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=9)
 figure.savefig("table_given.png", dpi=120)
