@@ -2,7 +2,8 @@
 
 By default every detector is fitted to all rows of a table, outliers among them, and scores the same
 rows. With ``--contamination`` it is fitted to rows of one class of a table, and to rows of another
-that are a given share, and scores held-out rows of both.
+that are a given share, and scores held-out rows of both. PyOD's networks are compared where PyOD is
+installed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -79,6 +82,17 @@ def by_local_density(X: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
     return -LocalOutlierFactor(novelty=True).fit(X).score_samples(rows)
 
 
+def by_pyod(name: str) -> Scores:
+    """Scores of a network of PyOD at its defaults."""
+
+    def scores(X: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
+        module = import_module(f"pyod.models.{name.lower()}".replace("autoencoder", "auto_encoder"))
+        detector = getattr(module, name)(random_state=seed, device="cpu", verbose=0)
+        return detector.fit(X).decision_function(rows)
+
+    return scores
+
+
 METHODS: dict[str, Scores] = {
     "VAEOutlierDetector": by_detector(),
     "robust=False": by_detector(robust=False),
@@ -88,18 +102,19 @@ METHODS: dict[str, Scores] = {
     "PCA": by_pca,
     "OneClassSVM": by_svm,
     "LocalOutlierFactor": by_local_density,
+    "PyOD VAE": by_pyod("VAE"),
+    "PyOD AutoEncoder": by_pyod("AutoEncoder"),
 }
 # Those that draw numbers, which are run with every seed.
-SEEDED = ("VAEOutlierDetector", "robust=False", "IsolationForest")
+SEEDED = ("VAEOutlierDetector", "robust=False", "IsolationForest", "PyOD VAE", "PyOD AutoEncoder")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's options."""
+    methods = [name for name in METHODS if find_spec("pyod") or not name.startswith("PyOD")]
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS, help="tables")
     parser.add_argument("--seeds", type=int, default=5, help="seeds (default: 5)")
-    parser.add_argument(
-        "--methods", nargs="+", default=list(METHODS), choices=METHODS, help="detectors"
-    )
+    parser.add_argument("--methods", nargs="+", default=methods, choices=METHODS, help="detectors")
     parser.add_argument(
         "--set",
         type=setting,
@@ -134,7 +149,9 @@ def run(args: argparse.Namespace) -> Report:
         for name in args.methods
     ]
     formats = {"detector": "s", **dict.fromkeys([*args.sets, "mean"], ".3f"), "seconds": ".1f"}
-    return Report(result_name(["outliers"], dict(args.set)), formats, rows)
+    with_pyod = any(name.startswith("PyOD") for name in args.methods)
+    name = result_name(["outliers", *["pyod"] * with_pyod], dict(args.set))
+    return Report(name, formats, rows)
 
 
 def contaminate(args: argparse.Namespace, methods: dict[str, Scores]) -> Report:

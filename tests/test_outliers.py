@@ -315,3 +315,15 @@ def test_the_cell_that_was_changed_has_the_largest_share():
     assert shares.shape == (40, 13)
     assert np.mean(shares.argmax(1) == cells + 1) > 0.95
     assert_array_equal(shares[:, 0], 0.0)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [np.ones((20, 3)), pd.DataFrame({"a": [1.0] * 20, "b": ["x"] * 20})],
+    ids=["array", "frame"],
+)
+def test_rows_that_are_all_the_same_are_normal(X):
+    detector = VAEOutlierDetector(random_state=0).fit(X)
+    assert detector.n_iter_ == 0
+    assert (detector.predict(X) == 1).all()
+    np.testing.assert_allclose(detector.score_samples(X), 0.0, atol=1e-9)

@@ -207,7 +207,9 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
             rows = X if self._columns is None else self._scaled(X)
             with watch.stage("start", 0):
                 self._fit_start(model, rows, base)
-            self._train(model, rows, base, watch)
+            self.estimator_, self.n_iter_ = self.start_, 0
+            if self.start_._fitted.view.total_variance > 0.0:
+                self._train(model, rows, base, watch)
             self._set_offset(rows, base)
         return self
 
@@ -279,7 +281,6 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
 
     def _train(self, model: VariationalAutoencoder, X: Any, base: np.ndarray, watch: Watch) -> None:
         """Go through the rows, and renew their weights, until a callback asks for the end."""
-        self.estimator_, self.n_iter_ = self.start_, 0
         for n_done in range(self.max_iter):
             if watch.stopped:
                 break

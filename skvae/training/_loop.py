@@ -42,7 +42,8 @@ class Budget:
         Epochs to run, if they end before the learning rate has fallen to zero.
     n_cooldown : int
         Epochs over which the learning rate falls to zero once training has stopped early, from the
-        best epoch on; there are fewer if ``max_iter`` leaves fewer.
+        best epoch on (the cooldown of Hägele et al. 2024, "Scaling laws and compute-optimal
+        training beyond fixed training durations"); there are fewer if ``max_iter`` leaves fewer.
     """
 
     max_iter: int
