@@ -1,11 +1,11 @@
-"""Sessions: the tests on each supported scikit-learn, the linters, the doctests, the examples."""
+"""Sessions: tests on each supported scikit-learn, linters, doctests, the site, the packages."""
 
 import re
 from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["tests", "lint", "doctests", "examples"]
+nox.options.sessions = ["tests", "lint", "doctests", "docs", "package"]
 nox.options.reuse_existing_virtualenvs = True
 
 ENVIRONMENT = {"SCIPY_ARRAY_API": "1", "MPLBACKEND": "Agg"}
@@ -50,9 +50,14 @@ def doctests(session: nox.Session) -> None:
 
 
 @nox.session
-def examples(session: nox.Session) -> None:
-    session.install("-c", "constraints.txt", "-e", ".[test]")
-    scripts = sorted(Path("examples").resolve().glob("*.py"))
-    session.chdir(session.create_tmp())  # pictures are written there
-    for script in scripts:
-        session.run("python", "-W", "error", str(script), env=ENVIRONMENT)
+def docs(session: nox.Session) -> None:
+    """Build the site, the gallery's examples included, and check its links."""
+    session.install("-c", "constraints.txt", "-e", ".[docs]")
+    session.run("bash", ".ci/docs", *session.posargs, external=True, env=ENVIRONMENT)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel, and use both without the repository."""
+    session.install("-c", "constraints.txt", "build", "twine")
+    session.run("bash", ".ci/package", external=True, env=ENVIRONMENT)

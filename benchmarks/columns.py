@@ -26,7 +26,7 @@ CASES = {
 }
 FORMATS = {
     "columns": "s",
-    "µs a step": ".0f",
+    "µs per step": ".0f",
     "least": ".0f",
     "most": ".0f",
     "mixed / it": ".2f",

@@ -19,7 +19,7 @@ from benchmarks.common import Report, load_mnist
 from benchmarks.peer_models import LEARNING_RATE, Task, skvae, torch_loss, torch_networks
 from benchmarks.peers import TASKS, load
 
-FORMATS = {"task": "s", "model": "s", "µs a step": ".0f", "s an epoch": ".3f"}
+FORMATS = {"task": "s", "model": "s", "µs per step": ".0f", "s an epoch": ".3f"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> Report:
         for model, values in seconds.items():
             epoch = float(np.median(values))
             rows.append(
-                {"task": name, "model": model, "µs a step": 1e6 * epoch / n_steps}
+                {"task": name, "model": model, "µs per step": 1e6 * epoch / n_steps}
                 | {"s an epoch": epoch}
             )
     ours, loop = (row["s an epoch"] for row in rows[:2])

@@ -58,7 +58,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "direct term alone": {"pair_weight": 0.0, "correlation_weight": 0.0},
     "without dropout": {"dropout": 0.0, "input_dropout": 0.0},
     "one held-out part": {"n_folds": 1},
-    "a threshold a label": {"threshold": "label"},
+    "a threshold per label": {"threshold": "label"},
 }
 
 

@@ -21,7 +21,7 @@ MOST_NAIVE = 300
 FORMATS = {
     "labels": "d",
     "ms": ".3f",
-    "ns a label and row": ".2f",
+    "ns per label and row": ".2f",
     "double sum, ms": ".2f",
 }
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> Report:
             {
                 "labels": m,
                 "ms": 1e3 * middle,
-                "ns a label and row": 1e9 * middle / (m * args.rows),
+                "ns per label and row": 1e9 * middle / (m * args.rows),
                 "double sum, ms": 1e3 * statistics.median(naive) if naive else None,
             }
         )

@@ -2,9 +2,9 @@
 
 Same data, network, batch size and number of epochs. Each measurement has a process of its own, and
 the libraries take turns, so that a machine's moods meet all; medians are compared. "fit" is the
-first fit of a process, compiling included, importing not. "µs a step" is the difference of a later
-long and a later short fit over the difference in their steps, so that set-up and compiling drop
-out. "memory" is the peak above what imports and data take. The held-out bound takes the mean
+first fit of a process, with compiling and without importing. "µs per step" is the difference of a
+later long and a later short fit over the difference in their steps, so that set-up and compiling
+drop out. "memory" is the peak above what imports and data take. The held-out bound takes the mean
 squared error on training rows as a Gaussian's variance, for every library alike.
 ``pip install -e ".[bench]"`` installs the peers; those that are missing are left out.
 """
@@ -34,7 +34,7 @@ FORMATS = {
     "library": "s",
     "fit, s": ".2f",
     "fit / skvae's": ".2f",
-    "µs a step": ".0f",
+    "µs per step": ".0f",
     "skvae's step / it": ".2f",
     "memory, MB": ".0f",
     "held-out bound": ".2f",
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> Report:
             "library": name,
             "fit, s": median(name, "fit"),
             "fit / skvae's": median(name, "fit") / median("skvae", "fit"),
-            "µs a step": median(name, "step"),
+            "µs per step": median(name, "step"),
             "skvae's step / it": median("skvae", "step") / median(name, "step"),
             "memory, MB": median(name, "memory"),
             "held-out bound": median(name, "bound"),

@@ -116,7 +116,7 @@ def summarise(records: list[dict[str, float]]) -> dict[str, float]:
     """Give the lines below the table."""
     column = {key: np.array([r[key] for r in records]) for key in records[0]}
     return {
-        "mean gain in log-likelihood (nats a row)": np.mean(column["LL VAE"] - column["LL PCA"]),
+        "mean gain in log-likelihood (nats per row)": np.mean(column["LL VAE"] - column["LL PCA"]),
         "worst log-likelihood against PCA's (%)": min(map(relative_gain, records)),
         "geometric mean of the error over PCA's": np.exp(
             np.mean(np.log(column["error VAE"] / column["error PCA"]))

@@ -1,6 +1,6 @@
 """Seconds a row and peak memory on large tables: a million rows, a memory map, a sparse matrix.
 
-"seconds a row" compares an epoch and a transform of 1,000,000 x 30 with those of 10,000 x 30, by
+"seconds per row" compares an epoch and a transform of 1,000,000 x 30 with those of 10,000 x 30, by
 the difference between a longer and a shorter fit for the epoch. "memory" is the peak of anonymous
 memory above what the process holds after import: a file that is mapped is not counted, a copy of
 it is. Every measurement has a process of its own.
@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from benchmarks.common import PeakMemory, Report
 from skvae import VariationalAutoencoder
 
-FORMATS = {"case": "s", "fit, s": ".1f", "epoch, µs a row": ".3f", "transform, µs a row": ".3f"}
+FORMATS = {"case": "s", "fit, s": ".1f", "epoch, µs per row": ".3f", "transform, µs per row": ".3f"}
 FORMATS |= {"memory, MB": ".0f"}
 MAPPED, SPARSE = (1_000_000, 200), (100_000, 10_000)
 DENSITY = 0.005
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> Report:
     ]
     few, many = rows[:2]
     summary = {
-        f"{what} of 1,000,000 rows over 10,000": many[f"{what}, µs a row"]
-        / few[f"{what}, µs a row"]
+        f"{what} of 1,000,000 rows over 10,000": many[f"{what}, µs per row"]
+        / few[f"{what}, µs per row"]
         for what in ("epoch", "transform")
     }
     return Report("scale", FORMATS, rows, summary)
@@ -117,8 +117,8 @@ def seconds_a_row(n_rows: int, epochs: int) -> dict[str, float]:
         vae.transform(X)
     transform = time.perf_counter() - began
     return {
-        "epoch, µs a row": 1e6 * (seconds[2] - seconds[1]) / (epochs * n_rows),
-        "transform, µs a row": 1e6 * transform / (epochs * n_rows),
+        "epoch, µs per row": 1e6 * (seconds[2] - seconds[1]) / (epochs * n_rows),
+        "transform, µs per row": 1e6 * transform / (epochs * n_rows),
     }
 
 

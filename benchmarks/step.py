@@ -32,7 +32,7 @@ CASES = {
 }
 FORMATS = {
     "model": "s",
-    "µs a step": ".0f",
+    "µs per step": ".0f",
     "least": ".0f",
     "most": ".0f",
     "autoencoder / it": ".2f",
@@ -70,7 +70,7 @@ def compare(measured: dict[str, list[float]], label: str, ratio: str) -> list[di
     return [
         {
             label: name,
-            "µs a step": medians[name],
+            "µs per step": medians[name],
             "least": min(values),
             "most": max(values),
             ratio: first / medians[name],

@@ -8,8 +8,7 @@ as a Gaussian, whose log-likelihood is PCA's ``score``. Here both learn the wine
 measurements of 178 wines, and generate as many new ones.
 
 Then a random forest is asked to tell real wines from new ones, on wines that it was not trained
-on: the closer its area under the ROC curve is to 0.5, the better the imitation. The pictures are
-written to ``generated.png``.
+on: the closer its area under the ROC curve is to 0.5, the better the imitation.
 """
 
 # %%
@@ -17,9 +16,6 @@ written to ``generated.png``.
 # ----------------
 # ``sample`` gives rows as the last step knows them; ``pipe[:-1].inverse_transform`` takes them back
 # to the units of the measurements.
-
-import argparse
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -64,63 +60,31 @@ def two_sample_auroc(real, new):
     return cross_val_score(forest, rows, is_real, cv=folds, scoring="roc_auc").mean()
 
 
+print("AUROC of a forest that tells real wines from new ones, mean and range of five draws:")
+generated = {}
+makers = {"Variational autoencoder": generate_by_autoencoder, "PCA": generate_by_pca}
+for name, make in makers.items():
+    draws = [make(len(X), seed) for seed in range(5)]
+    scores = [two_sample_auroc(X, draw) for draw in draws]
+    print(f"{name:26}{np.mean(scores):.3f}  ({min(scores):.3f} to {max(scores):.3f})")
+    generated[name] = draws[0]
+
 # %%
 # Look at them
 # ------------
+# Real wines are grey, and the new ones drawn over them.
 
 PAIRS = [("flavanoids", "color_intensity"), ("alcohol", "proline")]
-
-
-def plot_pairs(generated):
-    """Scatter pairs of measurements, real ones under new ones; a row of panels a model."""
-    figure, axes = plt.subplots(
-        len(generated),
-        len(PAIRS),
-        figsize=(8, 6.4),
-        sharex="col",
-        sharey="col",
-        layout="constrained",
-    )
-    for (name, rows), row_of_axes in zip(generated.items(), axes, strict=True):
-        row_of_axes[0].set_title(name, loc="left")
-        for (first, second), ax in zip(PAIRS, row_of_axes, strict=True):
-            i, j = NAMES.index(first), NAMES.index(second)
-            ax.scatter(X[:, i], X[:, j], s=16, color="0.7", label="real")
-            ax.scatter(rows[:, i], rows[:, j], s=16, color="C0", label="new", alpha=0.7, lw=0)
-            ax.set(xlabel=first, ylabel=second.replace("_", " "))
-            ax.spines[["top", "right"]].set_visible(False)
-    axes[0, 0].legend(frameon=False, handletextpad=0.1)
-    return figure
-
-
-# %%
-# Run it
-# ------
-
-
-def main():
-    """Generate, compare and draw."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1])
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path(),
-        metavar="DIR",
-        help="folder of the picture (default: the current one)",
-    )
-    output = parser.parse_args().output
-    makers = {"Variational autoencoder": generate_by_autoencoder, "PCA": generate_by_pca}
-    print("AUROC of a forest that tells real wines from new ones, mean and range of five draws:")
-    generated = {}
-    for name, make in makers.items():
-        draws = [make(len(X), seed) for seed in range(5)]
-        scores = [two_sample_auroc(X, draw) for draw in draws]
-        print(f"{name:26}{np.mean(scores):.3f}  ({min(scores):.3f} to {max(scores):.3f})")
-        generated[name] = draws[0]
-    output.mkdir(parents=True, exist_ok=True)
-    plot_pairs(generated).savefig(output / "generated.png", dpi=110)
-    print(f"wrote {output / 'generated.png'}")
-
-
-if __name__ == "__main__":
-    main()
+figure, axes = plt.subplots(
+    2, 2, figsize=(8, 6.4), sharex="col", sharey="col", layout="constrained"
+)
+for (name, rows), row_of_axes in zip(generated.items(), axes, strict=True):
+    row_of_axes[0].set_title(name, loc="left")
+    for (first, second), ax in zip(PAIRS, row_of_axes, strict=True):
+        i, j = NAMES.index(first), NAMES.index(second)
+        ax.scatter(X[:, i], X[:, j], s=16, color="0.7", label="real")
+        ax.scatter(rows[:, i], rows[:, j], s=16, color="C0", label="new", alpha=0.7, lw=0)
+        ax.set(xlabel=first, ylabel=second.replace("_", " "))
+        ax.spines[["top", "right"]].set_visible(False)
+axes[0, 0].legend(frameon=False, handletextpad=0.1)
+figure.savefig("generated.png", dpi=110)

@@ -15,9 +15,6 @@ Boltzmann machines, which ``init="rbm"`` trains, too; its error is printed besid
 # Load the images
 # ---------------
 
-import argparse
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -94,40 +91,15 @@ def plot_codes(models):
 
 
 # %%
-# Run it
-# ------
+# Fit, and draw both
+# ------------------
 
-
-def main():
-    """Fit, print the errors, and write the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1])
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path(),
-        metavar="DIR",
-        help="folder of the pictures (default: the current one)",
-    )
-    args = parser.parse_args()
-    pictures = {}
-    for k in (8, 2):
-        models = {
-            "PCA": PCA(k).fit(X_train),
-            "Autoencoder": Autoencoder(k, **DEEP).fit(X_train),
-        }
-        boltzmann = Autoencoder(k, **DEEP, init="rbm", activation="logistic").fit(X_train)
-        for name, model in {**models, "Autoencoder, RBM start": boltzmann}.items():
-            print(f"{k} numbers, {name:24}{error(model):8.3f}")
-        if k == 8:
-            pictures["images"] = plot_images(models, k)
-        else:
-            pictures["codes"] = plot_codes(models)
-    args.output.mkdir(parents=True, exist_ok=True)
-    for name, figure in pictures.items():
-        path = args.output / f"hinton_2006_{name}.png"
-        figure.savefig(path, dpi=110)
-        print(f"wrote {path}")
-
-
-if __name__ == "__main__":
-    main()
+for k in (8, 2):
+    models = {"PCA": PCA(k).fit(X_train), "Autoencoder": Autoencoder(k, **DEEP).fit(X_train)}
+    boltzmann = Autoencoder(k, **DEEP, init="rbm", activation="logistic").fit(X_train)
+    for name, model in {**models, "Autoencoder, RBM start": boltzmann}.items():
+        print(f"{k} numbers, {name:24}{error(model):8.3f}")
+    if k == 8:
+        plot_images(models, k).savefig("hinton_2006_images.png", dpi=110)
+    else:
+        plot_codes(models).savefig("hinton_2006_codes.png", dpi=110)

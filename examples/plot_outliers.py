@@ -5,7 +5,7 @@ Outliers
 
 442 patients with diabetes, of whom a few cells are changed: one is a typing error, others are what
 no single measurement shows. ``VAEOutlierDetector`` finds the rows, although it is fitted to them,
-too, and says which cells make them odd. The picture is written to ``outliers.png``.
+too, and says which cells make them odd.
 """
 
 # %%

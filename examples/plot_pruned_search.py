@@ -9,7 +9,7 @@ gives them up: at epochs 2, 4, 8, ... only the better half of those that came as
 fit tells its held-out value by :class:`skvae.callbacks.Prune`, which asks of a trial what Optuna's
 have, ``report`` and ``should_prune``; with Optuna its own trial takes the place of ours.
 
-It needs scikit-learn 1.9. ``pruned_search.png`` shows the curves, and where they end.
+It needs scikit-learn 1.9.
 """
 
 # %%

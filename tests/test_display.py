@@ -596,7 +596,7 @@ def test_a_million_scores_with_one_far_out():
             "PCA cannot draw missing cells",
         ),
         (lambda: OutlierDisplay.from_estimator(PCA(2).fit(np.eye(3)), np.eye(3)), "no score_sampl"),
-        (lambda: OutlierDisplay.from_scores(np.eye(3), 0.0), r"one number a row. Got shape"),
+        (lambda: OutlierDisplay.from_scores(np.eye(3), 0.0), r"one number per row. Got shape"),
         (lambda: OutlierDisplay.from_scores([1.0], 0.0, rows=[1]), r"from 0 to 0. Got \[1\]"),
         (lambda: OutlierDisplay.from_scores([1.0], 0.0, shares=[[1.0]]), "each of the 0 in rows"),
         (

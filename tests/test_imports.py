@@ -124,9 +124,9 @@ def distributions(extras):
 
 ABSENT = sorted(distributions(EXTRAS) - distributions(INSTALLED.split(",")))
 # Those of frames need pandas, which who has frames has.
-OF_FRAMES = {ROOT / "examples" / f"plot_{name}.py" for name in ("outliers", "tables")}
+OF_FRAMES = {ROOT / "examples" / f"plot_{name}.py" for name in ("outliers", "tables", "tutorial")}
 # The export needs its extra.
-OF_EXPORT = {ROOT / "examples" / "deploy_onnx.py"}
+OF_EXPORT = {ROOT / "examples" / "plot_onnx.py"}
 EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - OF_FRAMES - OF_EXPORT)
 if not HAS_CALLBACKS:
     EXAMPLES.remove(ROOT / "examples" / "plot_pruned_search.py")

@@ -20,6 +20,10 @@ from skvae._sklearn.rows import check_sample_weight
 class Saved(BaseEstimator):
     """A failed fit leaves the former state, and a pickle states its format."""
 
+    # The page of the class, to which its representation in a notebook links.
+    _doc_link_module = "skvae"
+    _doc_link_template = "https://skvae.example/generated/skvae.{estimator_name}.html"
+
     # Raised by one whenever pickles of the older state can no longer be read.
     _state_version: int
 
@@ -100,14 +104,12 @@ def check_weight(sample_weight: Any, X: Any, n_least: int) -> tuple[np.ndarray, 
     """
     weight = check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weight < 0).any():
-        raise ValueError(
-            f"sample_weight must not be negative. Got a least weight of {weight.min():g}."
-        )
+        raise ValueError(f"sample_weight must not be negative. The smallest is {weight.min():g}.")
     with np.errstate(over="ignore"):
         mean = float(weight.mean())
     if not np.isfinite(mean):
         raise ValueError(
-            f"sample_weight adds up to more than float64 holds. Got weights up to "
+            f"sample_weight adds up to more than float64 can hold. Got weights up to "
             f"{weight.max():g}. Divide them by a constant."
         )
     if mean > 0.0 and not 2.0**-52 <= mean <= 2.0**52:

@@ -157,7 +157,8 @@ class ComponentsDisplay:
         ratio = np.asarray(explained_variance_ratio, dtype=np.float64)
         if ratio.ndim != 1 or len(ratio) == 0:
             raise ValueError(
-                f"explained_variance_ratio must hold one number a latent. Got shape {ratio.shape}."
+                f"explained_variance_ratio must hold one number per latent. "
+                f"Got shape {ratio.shape}."
             )
         given = {
             "kl": None if kl is None else np.asarray(kl, dtype=np.float64),

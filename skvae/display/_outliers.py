@@ -197,7 +197,7 @@ class OutlierDisplay:
         """
         scores = check_array(scores, ensure_2d=False, input_name="scores", dtype=np.float64)
         if scores.ndim != 1:
-            raise ValueError(f"scores must hold one number a row. Got shape {scores.shape}.")
+            raise ValueError(f"scores must hold one number per row. Got shape {scores.shape}.")
         rows = _checked_rows([] if rows is None else rows, len(scores))
         if shares is not None:
             shares = check_array(shares, input_name="shares", dtype=np.float64)

@@ -31,7 +31,7 @@ class TrainingDisplay:
         The epoch that was kept, 0 for the start.
     start_name : str, default="start"
         What the start is.
-    unit : str, default="nats a row"
+    unit : str, default="nats per row"
         Unit of everything but beta.
 
     Attributes
@@ -68,7 +68,7 @@ class TrainingDisplay:
         validation_scores: list[float] | None = None,
         best_epoch: int | None = None,
         start_name: str = "start",
-        unit: str = "nats a row",
+        unit: str = "nats per row",
     ) -> None:
         self.history = history
         self.validation_scores = validation_scores
@@ -102,7 +102,7 @@ class TrainingDisplay:
         _canvas.require_matplotlib(f"{cls.__name__}.from_estimator")
         last = Fitted(estimator).last
         history = getattr(last, "history_", None)
-        unit = "nats a row"
+        unit = "nats per row"
         if history is None:
             history, unit = {"loss": getattr(last, "loss_curve_", None)}, ""
         if history["loss"] is None:
@@ -132,7 +132,7 @@ class TrainingDisplay:
         *,
         best_epoch: int | None = None,
         start_name: str = "start",
-        unit: str = "nats a row",
+        unit: str = "nats per row",
         **keywords: Any,
     ) -> Self:
         """Draw a training that is known.
@@ -148,7 +148,7 @@ class TrainingDisplay:
             The epoch that was kept, 0 for the start; by default that of the best held-out value.
         start_name : str, default="start"
             What the start is.
-        unit : str, default="nats a row"
+        unit : str, default="nats per row"
             Unit of everything but beta.
         **keywords : dict
             Parameters of ``plot``, ``ax`` among them.

@@ -132,7 +132,7 @@ class Autoencoder(BaseAutoencoder):
         neither read nor moved.
     verbose : int, default=0
         1 shows one line that changes: the epoch, the held-out objective, the lead over the start,
-        the time left and, last, what was kept. 2 logs a line an epoch to the logger "skvae".
+        the time left and, last, what was kept. 2 logs one line per epoch to the logger "skvae".
 
     Attributes
     ----------

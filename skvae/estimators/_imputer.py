@@ -198,7 +198,10 @@ class VAEImputer(TransformerMixin, Estimator):
             X, missing = self._checked(X, reset=True)
             self._is_kept = np.logical_not(missing.all(0))
             if not self._is_kept.any():
-                raise ValueError(f"All cells of the {len(missing)} rows are missing. Pass others.")
+                raise ValueError(
+                    f"All cells of the {len(missing)} rows are missing. "
+                    f"Pass rows with observed cells."
+                )
             self.indicator_ = None
             if self.add_indicator:
                 self.indicator_ = MissingIndicator(error_on_new=False).fit(_holes(missing))

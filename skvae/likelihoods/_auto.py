@@ -90,7 +90,7 @@ def _of_levels(raw: Raw) -> Likelihood:
             f"Column {raw.name!r} holds {n_levels} different strings in {n_rows} rows, which look "
             f"like names or free text. Drop it, keep the most frequent as categories by "
             f"likelihood=[({raw.name!r}, Categorical(max_categories={_FEW_LEVELS}), "
-            f"[{raw.name!r}])], or encode it before, with TargetEncoder for instance."
+            f"[{raw.name!r}])], or encode it first, with TargetEncoder for instance."
         )
     if raw.is_ordered and n_levels > 2:
         return Ordinal()

@@ -69,7 +69,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         is held out once, the folds choose the number of epochs and the threshold together, and all
         rows are then fitted for as many epochs. 1 holds out one part, ``validation_fraction``, and
         keeps that model, in a quarter of the time. "auto" is 3 up to 5000 rows and 1 beyond. With
-        fewer than two rows a fold none are held out, the threshold is 0.5, and a warning says so.
+        fewer than two rows per fold none are held out, the threshold is 0.5, and a warning says so.
     validation_fraction : float in (0, 1), default=0.15
         Share of rows held out if ``n_folds`` is 1.
     n_iter_no_change : int, default=15
@@ -83,7 +83,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         generator is neither read nor moved.
     verbose : int, default=0
         1 shows one line that changes: the epoch, the held-out F1,
-        the time left and, last, what was kept. 2 logs a line an epoch to the logger "skvae".
+        the time left and, last, what was kept. 2 logs one line per epoch to the logger "skvae".
 
     Attributes
     ----------
@@ -231,7 +231,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             An indicator matrix: 1 for a label that is present, 0 for an absent one, NaN, None, NA
             or -1 for a missing one; ``sklearn.preprocessing.MultiLabelBinarizer`` makes it of lists
-            of labels. Or one class a row, none of them missing.
+            of labels. Or one class per row, none of them missing.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights; whole numbers count as repeated rows.
 

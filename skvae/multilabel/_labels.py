@@ -94,7 +94,7 @@ def check_target(y: Any, estimator: str) -> Any:
     if y is None:
         raise ValueError(
             f"{estimator} requires y to be passed, but the target y is None. Pass an indicator "
-            f"matrix, or one class a row."
+            f"matrix, or one class per row."
         )
     _refuse_ragged(y, "y")
     y = check_values(
@@ -158,7 +158,7 @@ def read_labels(y: Any) -> Labels:
     Parameters
     ----------
     y : {ndarray, CSR matrix} of shape (n_samples, n_labels) or (n_samples,)
-        An indicator matrix, where NaN, None, NA or -1 is a missing label, or one class a row.
+        An indicator matrix, where NaN, None, NA or -1 is a missing label, or one class per row.
 
     Raises
     ------

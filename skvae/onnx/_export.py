@@ -76,7 +76,7 @@ def to_onnx(
     -------
     model : onnx.ModelProto
         With any number of rows. An array goes in as ``X``, float32; a table by the names of its
-        columns, see ``docs/deploying.md``. The metadata say what was exported.
+        columns, see ``docs/onnx.md``. The metadata say what was exported.
 
     Raises
     ------

@@ -187,7 +187,9 @@ def prepare(
         )
     share, filler = observed_shares(X, 0.5 if likelihood.has_domain else 0.0)
     if not share.any():
-        raise ValueError(f"All cells of the {X.shape[0]} rows to fit are missing. Pass others.")
+        raise ValueError(
+            f"All cells of the {X.shape[0]} rows to fit are missing. Pass rows with observed cells."
+        )
     X, weight, of_cells = _per_library(X, weight, likelihood.link, moments)
     if likelihood.counts_zeros:
         of_cells = replace(of_cells, zeros=share_of_zeros(X, weight))

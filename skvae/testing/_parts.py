@@ -131,7 +131,7 @@ def check_prior(prior: Prior, *, n_components: int = 2) -> None:
     claim(
         log_p.shape == (5, 6),
         f"{name}'s log_prob gives {tuple(log_p.shape)} for {tuple(some.shape)}, but should give "
-        f"one number a latent vector, (5, 6).",
+        f"one number per latent vector, (5, 6).",
     )
     _claim_finite_gradient(model, log_p, f"{name}'s log_prob", "Bound what it divides by.")
     _claim_draws_follow(
@@ -341,7 +341,8 @@ def check_objective(objective: Objective) -> None:
         rows = objective.rows(draws, beta)
         claim(
             rows.shape == (_ROWS,),
-            f"{name}.rows gives {tuple(rows.shape)}, but should give one number a row, ({_ROWS},).",
+            f"{name}.rows gives {tuple(rows.shape)}, but should give one number per row, "
+            f"({_ROWS},).",
         )
         _claim_finite_gradient(model, rows, f"{name}.rows", "Work with logs of the weights.")
     with torch.no_grad():
