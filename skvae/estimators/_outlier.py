@@ -207,9 +207,7 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
             rows = X if self._columns is None else self._scaled(X)
             with watch.stage("start", 0):
                 self._fit_start(model, rows, base)
-            self.estimator_, self.n_iter_ = self.start_, 0
-            if self.start_._fitted.view.total_variance > 0.0:
-                self._train(model, rows, base, watch)
+            self._train(model, rows, base, watch)
             self._set_offset(rows, base)
         return self
 
@@ -281,7 +279,8 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
 
     def _train(self, model: VariationalAutoencoder, X: Any, base: np.ndarray, watch: Watch) -> None:
         """Go through the rows, and renew their weights, until a callback asks for the end."""
-        for n_done in range(self.max_iter):
+        self.estimator_, self.n_iter_ = self.start_, 0
+        for n_done in range(self.max_iter if self.start_._fitted.view.total_variance > 0.0 else 0):
             if watch.stopped:
                 break
             if self.robust and n_done and n_done % _RENEWED == 0:
