@@ -83,7 +83,23 @@ else:
             """Support for those that this package calls itself."""
 
             def set_callbacks(self, *callbacks: Any) -> Any:
-                """Set callbacks that a fit tells of its progress itself."""
+                """Set callbacks that a fit tells of its progress itself.
+
+                Parameters
+                ----------
+                *callbacks : skvae.callbacks.Checkpoint
+                    Those to set, instead of any before.
+
+                Returns
+                -------
+                self : object
+                    The estimator.
+
+                Raises
+                ------
+                ImportError
+                    If one is of those that need scikit-learn 1.9.
+                """
                 for callback in callbacks:
                     if not hasattr(callback, "record"):
                         raise ImportError(
