@@ -135,12 +135,12 @@ def train(
         if not now.n_stopped:
             run.go(n_epochs, rate, budget.n_iter_no_change)
             now.n_stopped, now.cooled_from = len(now.epochs), now.kept.epoch
-            if not run.ended and now.cooled_from and now.n_stopped < n_epochs:
-                now.kept.restore(state)
-        still_rising = evaluate is not None and 0 < now.n_stopped == budget.max_iter
-        still_rising = still_rising and not now.stale
+        rose = evaluate is not None and not now.stale
+        still_rising = rose and 0 < now.n_stopped == budget.max_iter
         n_cooldown = min(budget.n_cooldown, n_epochs - now.n_stopped)
         if n_cooldown and now.cooled_from and not run.ended:
+            if len(now.epochs) == now.n_stopped:  # it has not begun in an earlier call
+                now.kept.restore(state)
             run.go(n_cooldown, _annealing(rate(now.cooled_from), n_cooldown), math.inf)
         if not (run.ended or now.is_done):
             now.is_done = True

@@ -16,6 +16,9 @@ from skvae.training import Progress
 # What a file says it is.
 _KIND, _VERSION = "skvae checkpoint", 1
 
+# What to do about a file that is of no use.
+_REMEDY = "Give Checkpoint another path, or remove the file to begin anew."
+
 # These change nothing of a fit.
 _FREE = ("verbose",)
 
@@ -95,25 +98,21 @@ class Record:
             raise ValueError(self._foreign(str(error))) from error
 
     def _foreign(self, reason: str) -> str:
-        return (
-            f"The file {str(self.path)!r} is no checkpoint of skvae: {reason}. Give Checkpoint "
-            f"another path, or remove the file to begin anew."
-        )
+        return f"The file {str(self.path)!r} is no checkpoint of skvae: {reason}. {_REMEDY}"
 
     def _check(self, then: Mapping[str, Any]) -> None:
         """Raise ValueError if the file is of another fit."""
         now = self.identity
-        remedy = "Give Checkpoint another path, or remove the file to begin anew."
         about = f"The checkpoint {str(self.path)!r} is of a fit"
         if then["estimator"] != now["estimator"]:
-            raise ValueError(f"{about} of {then['estimator']}. Got {now['estimator']}. {remedy}")
+            raise ValueError(f"{about} of {then['estimator']}. Got {now['estimator']}. {_REMEDY}")
         for name, value in now["parameters"].items():
             old = then["parameters"].get(name)
             if old != value:
-                raise ValueError(f"{about} with {name}={old}. Got {name}={value}. {remedy}")
+                raise ValueError(f"{about} with {name}={old}. Got {name}={value}. {_REMEDY}")
         for name, value in now["rows"].items():
             if then["rows"].get(name) != value:
-                raise ValueError(f"{about} to another {name}. Pass that one. {remedy}")
+                raise ValueError(f"{about} to another {name}. Pass that one. {_REMEDY}")
 
     def resume(self, progress: Progress) -> None:
         """Put the next training where the file says that it stood."""
