@@ -47,7 +47,8 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
     dropout : float in [0, 1), default=0.5
         Share of Fx's hidden units that a step leaves out.
     input_dropout : float in [0, 1), default=0.2
-        Share of the features that a step leaves out: each counts as its mean.
+        Share of the features that a step leaves out: each counts as its mean, and as zero in a
+        sparse X of more than 2000 features, of which no batch is made dense.
     threshold : {"label", "shared"} or float in (0, 1), default="label"
         Probability above which a label of an indicator matrix is predicted. "shared" is one
         threshold for all labels; "label" is one per label, shrunk to the shared one where a label
@@ -65,7 +66,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         Where training begins. "linear" is ridge regression of the label sets, of rank
         ``n_components``: it stays as a constant path beside Fx, and the networks begin silent.
         "random" has no such path. With "auto" both are trained, and the held-out F1 chooses; where
-        no rows are held out, it is "linear".
+        no rows are held out, and of a sparse X, it is "linear".
     tol : float, default=1e-4
         Smallest gain in the held-out F1 (micro- plus macro-averaged) that counts as a gain.
     early_stopping : bool, default=True

@@ -121,7 +121,7 @@ def fit_model(
     with limit_threads(builder.work):
         if parts:
             return fit_folds(builder, parts)
-        first = builder.at(plan.starts[0])
+        first = builder.at(plan.starts(table.X)[0])
         fit = fit_whole(first, plan.budget, plan.fixed_threshold(table.labels))
     return replace(fit, judged=not judged)
 
@@ -140,7 +140,7 @@ def fit_folds(builder: Builder, parts: list[tuple[np.ndarray, np.ndarray]]) -> F
     """Fit a model as the folds choose, or keep that of a single fold."""
     plan, labels = builder.plan, builder.table.labels
     trials: list[Trial] = []
-    for is_linear in plan.starts:
+    for is_linear in plan.starts(builder.table.X):
         name = "folds, random start" if trials else "folds"
         try:
             trials.append(try_start(builder.at(is_linear), parts, name))

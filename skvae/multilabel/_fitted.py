@@ -12,7 +12,7 @@ from scipy import sparse
 from torch import Tensor
 
 from skvae._core.arrays import as_tensor
-from skvae.inference import BLOCK_CELLS, TORCH_DTYPES, Rowwise
+from skvae.inference import TORCH_DTYPES, Rowwise
 from skvae.multilabel._model import Architecture, Model, Units, indicators
 
 
@@ -81,9 +81,7 @@ class FittedClassifier:
     def _by_block(self, X: Any, read: Callable[[Model, Tensor], Tensor]) -> np.ndarray:
         """What ``read`` makes of the rows' codes, a block of rows at a time."""
         model = self.model(TORCH_DTYPES[X.dtype.name])
-        step = max(1, BLOCK_CELLS // model.width)
         results = Rowwise(X.shape[0])
-        for start in range(0, X.shape[0], step):
-            block = X[start : start + step]
-            results.append(read(model, model.evaluate_rows(block)).numpy())
+        for code in model.codes(X):
+            results.append(read(model, code).numpy())
         return results.array

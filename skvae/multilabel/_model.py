@@ -8,21 +8,26 @@ codes stays beside Fx, as a constant path, and the networks' nonlinear paths are
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import sparse
 from torch import Tensor
 
-from skvae._core.arrays import as_tensor
+from skvae._core.arrays import as_tensor, numpy_type
 from skvae._core.flat import bind
+from skvae.inference import BLOCK_CELLS
 from skvae.multilabel._labels import Table, prevalence
 from skvae.multilabel._linear import LinearStart, linear_start
-from skvae.nn import DenseNetwork, draw_glorot
+from skvae.nn import DenseNetwork, SparseInput, draw_glorot
 from skvae.tables import Rows, View, weighted_moments
+
+# A sparse table of more features is not made dense, not even a batch of it.
+_SPARSE_FEATURES = 2000
 
 # Smallest standard deviation that a label is divided by: that of a prevalence of about 1 in 400.
 _LABEL_FLOOR = 0.05
@@ -118,10 +123,10 @@ class Model:
 
     @property
     def width(self) -> int:
-        """Width of the widest array that the networks make for a row."""
+        """Width of the widest array that the networks make of a row."""
         a = self.architecture
         sizes = (*a.hidden_layer_sizes, *a.label_hidden_layer_sizes)
-        return max(a.n_features, a.n_labels, a.n_components, *sizes)
+        return max(a.n_labels, a.n_components, *sizes)
 
     def start(self, seed: int, linear: LinearStart | None) -> None:
         """Draw the first parameters, or silence the networks beside a linear start."""
@@ -149,17 +154,46 @@ class Model:
         code = self.encoder.forward(x, drop)
         return code if self.path is None else code + x @ self.path.t()
 
+    def code_sparse(self, x: SparseInput, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Fx of sparse rows in the encoder's units."""
+        code = self.encoder.forward_sparse(x, drop)
+        if self.path is None:
+            return code
+        assert self.encoder.scale is not None
+        return code + x.product(self.path / self.encoder.scale)
+
     def evaluate(self, x: Tensor) -> Tensor:
         """Fx of inputs, in NumPy if possible, where no gradient is asked for."""
         code = self.encoder.evaluate(x)
         return code if self.path is None else code + x @ self.path.t()
 
-    def evaluate_rows(self, X: Any) -> Tensor:
-        """Fx of rows in X's units, which are not copied where that pays."""
-        view = self.units.view
+    def sparse_rows(self, X: Any) -> SparseInput | None:
+        """Rows in the encoder's units, if X is sparse and so wide that no batch is made dense."""
+        on_cpu = self.flat.values.device.type == "cpu"
+        if not (sparse.issparse(X) and X.shape[1] > _SPARSE_FEATURES and on_cpu):
+            return None
+        kind = numpy_type(self.flat.values.dtype)
+        factor = self.units.input_scale / self.units.scale
+        data = (X.data * factor[X.indices]).astype(kind)
+        scaled = sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
+        return SparseInput(scaled, (self.units.mean * factor).astype(kind))
+
+    def codes(self, X: Any) -> Iterator[Tensor]:
+        """Yield Fx of rows in X's units, a block of rows at a time."""
+        width = self.width if sparse.issparse(X) else max(self.width, X.shape[1])
+        step = max(1, BLOCK_CELLS // width)
+        for start in range(0, X.shape[0], step):
+            yield self._codes(X[start : start + step])
+
+    def _codes(self, X: Any) -> Tensor:
+        """Fx of some rows, which are not copied where that pays."""
+        view, rows = self.units.view, self.sparse_rows(X)
+        if rows is not None:
+            return self.code_sparse(rows)
         found = self.encoder.evaluate_rows(X, view.shift, view.scale)
         if found is None:
-            return self.evaluate(make_rows(self, X).part(slice(None)).inputs)
+            blocks = make_rows(self, X).all()
+            return torch.cat([self.evaluate(batch.inputs).clone() for _, batch in blocks])
         if self.path is not None:
             axes = self.path.numpy() / view.scale.astype(found.dtype)
             found += X @ axes.T - (axes @ view.shift.astype(found.dtype))

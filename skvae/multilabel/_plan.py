@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from skvae.fitting import resolve_batch_size, split
 from skvae.multilabel._labels import Labels
@@ -55,10 +57,14 @@ class Plan:
     validation_fraction: float
     watcher: Watcher
 
-    @property
-    def starts(self) -> tuple[bool, ...]:
-        """Whether each start that is tried is the linear one."""
-        return {"linear": (True,), "random": (False,), "auto": (True, False)}[self.init]
+    def starts(self, X: Any) -> tuple[bool, ...]:
+        """Whether each start that is tried is the linear one.
+
+        Of a sparse X with "auto" no other is tried: the random start divides rare words by their
+        deviations, and far too few rows have them.
+        """
+        both = (True,) if sparse.issparse(X) else (True, False)
+        return {"linear": (True,), "random": (False,), "auto": both}[self.init]
 
     def tuned(self, labels: Labels) -> str | None:
         """Kind of threshold that held-out rows choose; None where it is fixed."""

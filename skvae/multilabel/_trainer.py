@@ -77,6 +77,7 @@ class Trainer:
         self.batch_size = plan.n_step_rows(rows.n_samples)
         self.n_steps = -(-rows.n_samples // self.batch_size)
         self.adam = Adam(model.flat)
+        self.sparse = model.sparse_rows(rows.source)
 
     @property
     def n_skipped(self) -> Tensor:
@@ -118,22 +119,31 @@ class Trainer:
             self.adam.step(rate(k))
             yield loss.detach()[None]
 
+    def _code(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Fx of the rows at ``index``, some of their features left out, and their weights."""
+        share, drop = self.plan.input_dropout, self.drop(self.plan.dropout)
+        if self.sparse is not None:
+            x = self.sparse[index.numpy()]
+            x = x.dropped(share, self.dropper) if share else x
+            weight = self.rows.weight
+            return self.model.code_sparse(x, drop), None if weight is None else weight[index]
+        batch, drop_input = self.rows.take(index), self.drop(share)
+        inputs = batch.inputs if drop_input is None else drop_input(batch.inputs)
+        return self.model.code(inputs, drop), batch.weight
+
     def loss(self, index: Tensor) -> Tensor:
         """Phi + Gamma + the direct term over the rows at ``index``, a 0-d tensor."""
         model, weights = self.model, self.plan.weights
-        batch = self.rows.take(index)
+        code, weight = self._code(index)
         present, absent = self.labels.take(index)
-        drop_input = self.drop(self.plan.input_dropout)
-        x = batch.inputs if drop_input is None else drop_input(batch.inputs)
-        code = model.code(x, self.drop(self.plan.dropout))
         label_code = model.label_encoder.forward(model.filled(present, absent))
 
         def mean(values: Tensor) -> Tensor:
-            return (values if batch.weight is None else values * batch.weight).mean()
+            return (values if weight is None else values * weight).mean()
 
         total = code.new_zeros(())
         if weights.correlation:
-            total = total + weights.correlation * correlation_term(code, label_code, batch.weight)
+            total = total + weights.correlation * correlation_term(code, label_code, weight)
         if weights.pair:
             score = _SCORE_RANGE * torch.sigmoid(model.decoder.forward(label_code))
             total = total + weights.pair * mean(pair_term(score, present, absent))
@@ -144,6 +154,15 @@ class Trainer:
         if weights.penalty:
             total = total + weights.penalty / self.rows.count * model.penalty().to(total)
         return total
+
+
+def _codes(trainer: Trainer, rows: Rows) -> Iterator[Tensor]:
+    """Yield Fx of rows, a block at a time."""
+    if trainer.sparse is not None:
+        yield from trainer.model.codes(rows.source)
+        return
+    for _, batch in rows.all():
+        yield trainer.model.evaluate(batch.inputs)
 
 
 def _scaled(rate: Callable[[Any], float], share: float, k: int) -> float:
@@ -213,9 +232,9 @@ class Folds:
     def scores(self) -> np.ndarray:
         """Raw scores of the held-out rows, (rows, n_labels)."""
         raw = [
-            trainer.model.decoder.evaluate(trainer.model.evaluate(batch.inputs)).cpu()
+            trainer.model.decoder.evaluate(code).cpu()
             for trainer, rows in zip(self.trainers, self.rows, strict=True)
-            for _, batch in rows.all()
+            for code in _codes(trainer, rows)
         ]
         return torch.cat(raw).numpy()
 

@@ -4,6 +4,7 @@ from skvae.nn._activations import ACTIVATIONS
 from skvae.nn._dense import DenseNetwork, draw_glorot
 from skvae.nn._module import ModuleFactory, ModuleNetwork, OneRowError
 from skvae.nn._network import Network
+from skvae.nn._sparse import SparseInput
 
 __all__ = [
     "ACTIVATIONS",
@@ -12,5 +13,6 @@ __all__ = [
     "ModuleNetwork",
     "Network",
     "OneRowError",
+    "SparseInput",
     "draw_glorot",
 ]

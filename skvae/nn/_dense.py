@@ -14,6 +14,7 @@ from torch import Tensor
 from skvae._core.flat import Pullback, shared_arrays
 from skvae.nn._activations import ACTIVATIONS
 from skvae.nn._network import Network
+from skvae.nn._sparse import SparseInput
 
 # A block of fewer rows than this is cheaper to convert than the first layer's weights.
 _FEW_ROWS = 256
@@ -108,15 +109,32 @@ class DenseNetwork(Network):
     def forward(self, x: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Map x of shape (rows, n_in) to (rows, n_out); ``drop`` alters each hidden layer."""
         x = self._input(x)
+        return self._forward(len(x), lambda weight: x @ weight.t(), drop)
+
+    def forward_sparse(
+        self, x: SparseInput, drop: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Map sparse rows, shifted and scaled already, in the same way."""
+        return self._forward(len(x), x.product, drop)
+
+    def _forward(
+        self,
+        n_rows: int,
+        product: Callable[[Tensor], Tensor],
+        drop: Callable[[Tensor], Tensor] | None,
+    ) -> Tensor:
+        """Map rows of which only the products with weights are asked for."""
         *hidden, output = self.params
-        h = x if hidden else x[:, :0]
-        for block in hidden:
-            h = self.activation.forward(F.linear(h, block[:, :-1], block[:, -1]))
+        h = output.new_empty(n_rows, 0)
+        for k, block in enumerate(hidden):
+            weight, bias = block[:, :-1], block[:, -1]
+            h = product(weight) + bias if k == 0 else F.linear(h, weight, bias)
+            h = self.activation.forward(h)
             h = h if drop is None else drop(h)
         raw = F.linear(h, output[:, self.n_seen + 1 :], output[:, self.n_seen])
         if not self.n_linear:
             return raw
-        linear = x @ output[: self.n_linear, : self.n_in].t()
+        linear = product(output[: self.n_linear, : self.n_in])
         if self.n_linear == self.n_out:
             return raw + linear
         return torch.cat([raw[:, : self.n_linear] + linear, raw[:, self.n_linear :]], 1)
