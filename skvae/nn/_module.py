@@ -56,7 +56,7 @@ class ModuleNetwork(Network):
     ) -> None:
         super().__init__(n_in, n_out, n_linear)
         with seeded(generator):
-            module = factory(n_in, n_out)
+            module = getattr(factory, f"build_{name}", factory)(n_in, n_out)
         if not isinstance(module, nn.Module):
             raise ValueError(
                 f"The network factory {shown(factory)} must return a torch.nn.Module for "
@@ -136,6 +136,16 @@ class ModuleNetwork(Network):
             self.gate.fill_(0.0 if zero_output else 1.0)
             self.bias.zero_()
 
+    def _shown(self, x: Tensor) -> Tensor:
+        """Give what the module sees: x in units of each column, or of one unit for all."""
+        if self.scale is None or not getattr(self.module, "equal_units", False):
+            return self._input(x)
+        varies = self.scale > 0
+        std = torch.where(varies, 1.0 / self.scale, 0.0)
+        unit = (std.square().sum() / varies.sum()).sqrt()
+        x = x if self.shift is None else x - self.shift
+        return x / unit
+
     def forward(self, x: Tensor) -> Tensor:
         """Map x.
 
@@ -154,9 +164,9 @@ class ModuleNetwork(Network):
         OneRowError
             If the module raises ValueError for a single row.
         """
-        x = self._input(x)
+        shown, x = self._shown(x), self._input(x)
         try:
-            output = torch.func.functional_call(self.module, self.params, (x,))
+            output = torch.func.functional_call(self.module, self.params, (shown,))
         except ValueError as error:
             if len(x) != 1:
                 raise
