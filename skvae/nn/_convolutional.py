@@ -1,158 +1,188 @@
-"""Convolutions for images."""
+"""Convolutional networks for images."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+import numpy as np
+from torch import nn
 
+from skvae._core.checks import check_choice, check_sizes, shown
 from skvae.nn._activations import ACTIVATIONS
 from skvae.nn._factory import NetworkFactory
-
-Size = tuple[int, int]
-Function = Callable[[Tensor], Tensor]
-
-
-class ResizeConvolution(nn.Module):
-    """Doubles an image and convolves it by 3 x 3, in one transposed convolution.
-
-    Doubling repeats each pixel, as a 2 x 2 box does, so that the whole is a transposed convolution
-    of stride 2 whose 4 x 4 kernel is the 3 x 3 one convolved with that box: 4 products a pixel in
-    place of 9, with nothing made in between. A constant image stays constant, whatever the weights
-    are (Odena et al. 2016).
-    """
-
-    def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(n_in, n_out, 3, 3) * math.sqrt(2.0 / (9 * n_in)))
-        self.bias = nn.Parameter(torch.zeros(n_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (rows, n_in, h, w) to (rows, n_out, 2 h, 2 w)."""
-        tall = F.pad(self.weight, (0, 0, 0, 1)) + F.pad(self.weight, (0, 0, 1, 0))
-        kernel = F.pad(tall, (0, 1)) + F.pad(tall, (1, 0))
-        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
-
-
-def he(layer: Any) -> Any:
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-class Block(nn.Module):
-    def __init__(self, n, act):
-        super().__init__()
-        self.a, self.b, self.act = he(nn.Conv2d(n, n, 3, padding=1)), he(nn.Conv2d(n, n, 3, padding=1)), act
-        with torch.no_grad():
-            self.b.weight.mul_(0.1)
-
-    def forward(self, x):
-        return x + self.b(self.act(self.a(self.act(x))))
-
-
-class Encoder(nn.Module):
-    equal_units = True
-
-    def __init__(self, shape, planes, channels, hidden, n_blocks, act, n_out, dropout=0.0):
-        super().__init__()
-        self.shape, self.planes, self.act = shape, planes, act
-        h, w, c = shape
-        widths = [planes * c, *channels]
-        self.layers = nn.ModuleList()
-        for a, b in zip(widths[:-1], widths[1:]):
-            self.layers.append(he(nn.Conv2d(a, b, 3, stride=2, padding=1)))
-            h, w = -(-h // 2), -(-w // 2)
-            for _ in range(n_blocks):
-                self.layers.append(Block(b, act))
-        sizes = [h * w * channels[-1], *hidden, n_out]
-        self.dense = nn.ModuleList(he(nn.Linear(a, b)) for a, b in zip(sizes[:-1], sizes[1:]))
-        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
-
-    def forward(self, x):
-        h, w, c = self.shape
-        x = x.view(-1, self.planes, h, w, c).permute(0, 1, 4, 2, 3).reshape(-1, self.planes * c, h, w)
-        x = x.contiguous(memory_format=torch.channels_last)
-        for l in self.layers:
-            x = l(x)
-            if not isinstance(l, Block):
-                x = self.act(x)
-        x = x.permute(0, 2, 3, 1).flatten(1)
-        for i, l in enumerate(self.dense):
-            x = l(self.drop(x))
-            if i + 1 < len(self.dense):
-                x = self.act(x)
-        return x
-
-
-class Decoder(nn.Module):
-    def __init__(self, shape, planes, channels, hidden, n_blocks, act, n_in, dropout=0.0, full=0, tied=True):
-        super().__init__()
-        self.shape, self.planes, self.act = shape, planes, act
-        h, w, c = shape
-        self.sizes = [(h, w)]
-        for _ in channels:
-            h, w = -(-h // 2), -(-w // 2)
-            self.sizes.insert(0, (h, w))
-        sizes = [n_in, *hidden, h * w * channels[-1]]
-        self.dense = nn.ModuleList(he(nn.Linear(a, b)) for a, b in zip(sizes[:-1], sizes[1:]))
-        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
-        last = planes * c
-        widths = [*channels[::-1], full or last]
-        self.stages = nn.ModuleList()
-        for a, b in zip(widths[:-1], widths[1:]):
-            blocks = [Block(a, act) for _ in range(n_blocks)]
-            if tied:
-                up = ResizeConvolution(a, b)
-            else:
-                up = nn.ConvTranspose2d(a, b, 4, 2, 1)
-                nn.init.normal_(up.weight, std=math.sqrt(2 / (4 * a)))
-            self.stages.append(nn.Sequential(*blocks, up))
-        self.final = he(nn.Conv2d(full, last, 3, padding=1)) if full else None
-
-    def forward(self, x):
-        h, w, c = self.shape
-        for l in self.dense:
-            x = self.act(l(x))
-            x = self.drop(x)
-        x = x.view(len(x), *self.sizes[0], -1).permute(0, 3, 1, 2)
-        for i, (stage, size) in enumerate(zip(self.stages, self.sizes[1:])):
-            x = stage(x)[:, :, : size[0], : size[1]]
-            if i + 1 < len(self.stages) or self.final is not None:
-                x = self.act(x)
-        if self.final is not None:
-            x = self.final(x)
-        x = x.view(-1, self.planes, c, h, w).permute(0, 1, 3, 4, 2)
-        return x.reshape(len(x), -1)
+from skvae.nn._image_layers import ImageDecoder, ImageEncoder, ImageShape
 
 
 class Convolutional(NetworkFactory):
-    def __init__(self, image_shape, channels=(32, 64), hidden_layer_sizes=(256,), n_blocks=0, activation="silu", dropout=0.0, full=0, tied=True):
+    """Convolutions for rows that are the pixels of images.
+
+    The same object serves as ``encoder`` and as ``decoder``. The encoder halves height and width
+    with each convolution (3 x 3, stride 2) and ends in dense layers; the decoder is its mirror
+    image, and doubles by repeating pixels before it convolves, which leaves no checkerboard [1]_. A
+    size that is odd is rounded up when halved, and cut when doubled. Like any network, they start
+    silent beside the linear path, so that the start is PCA.
+
+    Parameters
+    ----------
+    image_shape : (int, int) or (int, int, int)
+        Height, width and, if there are any, channels of an image: a row is
+        ``image.reshape(-1)``, so X is ``images.reshape(len(images), -1)``.
+    channels : array-like of int, default=(32, 64)
+        Channels after each of the encoder's convolutions; the decoder has them in reverse order.
+        The time of a step grows with the products of neighbours.
+    hidden_layer_sizes : int or array-like of int, default=(256,)
+        Widths of the dense layers between the convolutions and the latents; ``()`` leaves them out.
+    activation : {"relu", "tanh", "logistic", "identity", "silu", "gelu"}, default="silu"
+        Activation function of all layers but the last.
+
+    Raises
+    ------
+    ValueError
+        When a fit begins, if a parameter is outside its domain, if X has not as many columns as an
+        image has numbers, or if the likelihood does not take as many numbers for each pixel.
+
+    See Also
+    --------
+    ResidualDense : Dense layers with shortcuts, for rows of any kind.
+
+    References
+    ----------
+    .. [1] Odena, Dumoulin and Olah (2016), "Deconvolution and checkerboard artifacts", Distill.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.nn import Convolutional
+    >>> X, _ = load_digits(return_X_y=True)  # (1797, 64), images of 8 x 8
+    >>> network = Convolutional((8, 8), channels=(16, 32))
+    >>> vae = VariationalAutoencoder(8, encoder=network, decoder=network, random_state=0)
+    >>> vae.set_params(max_iter=2).fit(X).transform(X).shape
+    (1797, 8)
+    """
+
+    def __init__(
+        self,
+        image_shape: Any,
+        channels: Any = (32, 64),
+        hidden_layer_sizes: Any = (256,),
+        activation: str = "silu",
+    ) -> None:
         self.image_shape = image_shape
         self.channels = channels
         self.hidden_layer_sizes = hidden_layer_sizes
-        self.n_blocks = n_blocks
         self.activation = activation
-        self.dropout = dropout
-        self.full = full
-        self.tied = tied
 
-    def _common(self):
-        shape = (*self.image_shape, 1)[:3]
-        return shape, math.prod(shape), ACTIVATIONS[self.activation].forward
+    @property
+    def _shape(self) -> ImageShape:
+        """Height, width and channels."""
+        sizes = np.asarray(self.image_shape)
+        if sizes.shape not in ((2,), (3,)) or sizes.dtype.kind not in "iu" or sizes.min() < 1:
+            raise ValueError(
+                f"The 'image_shape' parameter of Convolutional must be (height, width) or (height, "
+                f"width, channels), integers of at least 1. Got {shown(self.image_shape)}."
+            )
+        height, width, *channels = sizes.tolist()
+        return height, width, *(channels or [1])
 
-    def build_encoder(self, n_in, n_out):
-        shape, n, act = self._common()
-        return Encoder(shape, n_in // n, self.channels, self.hidden_layer_sizes, self.n_blocks, act, n_out, self.dropout)
+    def check(self) -> None:
+        """Raise ValueError if a parameter is outside its domain."""
+        check_choice(self, "activation", ACTIVATIONS)
+        check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
+        channels = np.atleast_1d(np.asarray(self.channels))
+        if channels.ndim > 1 or channels.dtype.kind not in "iu" or channels.min() < 1:
+            raise ValueError(
+                f"The 'channels' parameter of Convolutional must hold integers of at least 1, one "
+                f"for each convolution. Got {shown(self.channels)}. For no convolution, take "
+                f"ResidualDense."
+            )
 
-    def build_decoder(self, n_in, n_out):
-        shape, n, act = self._common()
-        return Decoder(shape, n_out // n, self.channels, self.hidden_layer_sizes[::-1], self.n_blocks, act, n_in, self.dropout, self.full, self.tied)
+    def build_encoder(self, n_in: int, n_out: int, n_features: int) -> nn.Module:
+        """Build the network that reads images.
 
-    def __call__(self, n_in, n_out):
-        n = self._common()[1]
-        return self.build_encoder(n_in, n_out) if n_in % n == 0 else self.build_decoder(n_in, n_out)
+        Parameters
+        ----------
+        n_in : int
+            Its inputs: the pixels, then a column for each that may be missing.
+        n_out : int
+            Its outputs.
+        n_features : int
+            Number of pixels.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            The network.
+        """
+        return ImageEncoder(self._image(n_features), n_in, n_out, *self._layers())
+
+    def build_decoder(self, n_in: int, n_out: int, n_features: int) -> nn.Module:
+        """Build the network that gives images.
+
+        Parameters
+        ----------
+        n_in : int
+            Its inputs.
+        n_out : int
+            Its outputs: one number or more for each pixel.
+        n_features : int
+            Number of pixels.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            The network.
+        """
+        if n_out % n_features:
+            raise ValueError(
+                f"Convolutional as a decoder gives the same number of outputs for each pixel. The "
+                f"likelihood takes {n_out} for {n_features}. Take one likelihood for all pixels, "
+                f"such as 'gaussian' or 'bernoulli', or decoder=None."
+            )
+        return ImageDecoder(self._image(n_features), n_in, n_out, *self._layers())
+
+    def _image(self, n_features: int) -> ImageShape:
+        self.check()
+        shape = self._shape
+        if math.prod(shape) != n_features:
+            raise ValueError(
+                f"The 'image_shape' parameter of Convolutional must hold as many numbers as X has "
+                f"columns, {n_features}. Got {shown(self.image_shape)}, which holds "
+                f"{math.prod(shape)}. Give (height, width), or (height, width, channels) for "
+                f"images of several channels."
+            )
+        return shape
+
+    def _layers(self) -> tuple[tuple[int, ...], tuple[int, ...], Any]:
+        channels = check_sizes(self.channels, "channels")
+        hidden = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
+        return channels, hidden, ACTIVATIONS[self.activation].forward
+
+    def __call__(self, n_in: int, n_out: int) -> nn.Module:
+        """Build an encoder if ``n_in`` is an image, and a decoder if ``n_out`` is.
+
+        Parameters
+        ----------
+        n_in, n_out : int
+            Widths of input and output.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            Maps (rows, n_in) to (rows, n_out).
+
+        Raises
+        ------
+        ValueError
+            If both are, or neither is.
+        """
+        n_pixels = math.prod(self._shape)
+        if (n_in == n_pixels) == (n_out % n_pixels == 0):
+            raise ValueError(
+                f"Convolutional needs either an input or an output that is an image of "
+                f"image_shape={shown(self.image_shape)}, {n_pixels} numbers. Got n_in={n_in} and "
+                f"n_out={n_out}. Call build_encoder or build_decoder to say which is meant."
+            )
+        build = self.build_encoder if n_in == n_pixels else self.build_decoder
+        return build(n_in, n_out, n_pixels)

@@ -1,4 +1,4 @@
-"""What the network factories of this package are: objects with parameters."""
+"""What this package's network factories are: objects with parameters."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from skvae._sklearn.compat import BaseEstimator
 class NetworkFactory(BaseEstimator, ABC):
     """Base of the factories to give as ``encoder`` and ``decoder``: picklable, with ``get_params``.
 
-    A factory that builds two kinds of networks states ``build_encoder`` and ``build_decoder``; the
-    one that is meant is called in place of the factory itself.
+    A factory that builds one network to read rows and another to give them states
+    ``build_encoder(n_in, n_out, n_features)`` and ``build_decoder`` of the same signature, of which
+    the one that is meant is called in place of the factory itself.
     """
 
     def check(self) -> None:
