@@ -43,9 +43,7 @@ FACTORIES = {
     "residual": (ResidualDense(8), X[:90]),
     "no block": (ResidualDense(8, n_blocks=0), X[:90]),
 }
-factories = pytest.mark.parametrize(
-    ("network", "rows"), FACTORIES.values(), ids=FACTORIES.keys()
-)
+factories = pytest.mark.parametrize(("network", "rows"), FACTORIES.values(), ids=FACTORIES.keys())
 
 
 def make(network, n_components=3, estimator=VariationalAutoencoder, **params):
@@ -63,14 +61,14 @@ def test_start_is_pca(network, rows, estimator):
     pca = PCA(3).fit(rows)
     np.testing.assert_allclose(model.transform(rows), pca.transform(rows), atol=2e-5)
     rebuilt = pca.inverse_transform(pca.transform(rows))
-    np.testing.assert_allclose(
-        model.inverse_transform(model.transform(rows)), rebuilt, atol=2e-5
-    )
+    np.testing.assert_allclose(model.inverse_transform(model.transform(rows)), rebuilt, atol=2e-5)
 
 
 @factories
 def test_every_parameter_is_trained(network, rows):
-    rows = rows + np.random.RandomState(0).normal(scale=0.1, size=rows.shape)  # no pixel is constant
+    rows = rows + np.random.RandomState(0).normal(
+        scale=0.1, size=rows.shape
+    )  # no pixel is constant
     model = make(network).fit(rows)._fitted.model(torch.float64)
     start = make(network, max_iter=0).fit(rows)._fitted.model(torch.float64)
     for side in ("encoder", "decoder"):
@@ -186,7 +184,9 @@ def test_saved_estimator_gives_the_same_bits(network, rows, dtype):
     ]
     for other in again:
         np.testing.assert_array_equal(other.transform(rows), codes)
-        np.testing.assert_array_equal(other.inverse_transform(codes), model.inverse_transform(codes))
+        np.testing.assert_array_equal(
+            other.inverse_transform(codes), model.inverse_transform(codes)
+        )
 
 
 def test_grid_search_sets_their_parameters():
@@ -255,7 +255,9 @@ def test_pixels_may_be_missing(missing):
 
 
 @pytest.mark.parametrize(
-    "network", [Convolutional((8, 8), (8, 16)), ResidualDense(64)], ids=["convolutional", "residual"]
+    "network",
+    [Convolutional((8, 8), (8, 16)), ResidualDense(64)],
+    ids=["convolutional", "residual"],
 )
 def test_held_out_digits_gain_over_pca(network):
     train, test = train_test_split(X, random_state=0)
