@@ -1,11 +1,12 @@
 """
-==================
+===================
 Networks for images
-==================
+===================
 
-A row may be an image: its pixels, one after another. The default networks do not know which of them
-are neighbours. ``Convolutional`` does, and ``ResidualDense`` is a deeper network that knows as
-little as the default. Both are given as ``encoder`` and ``decoder``, and with both the start is PCA.
+A row may be an image: its pixels, one after another. The default networks do not know which of
+them are neighbours. ``Convolutional`` does, and ``ResidualDense`` is a deeper network that knows as
+little as the default. Both are given as ``encoder`` and ``decoder``, and with both the start is
+PCA.
 
 Here they learn scikit-learn's handwritten digits, 8 by 8 pixels, by eight numbers each.
 """
@@ -77,8 +78,8 @@ show(lines)
 # %%
 # New images
 # ----------
-# PCA draws from its Gaussian. ``observation_noise=False`` gives the mean image of each latent, as the
-# reconstructions above.
+# PCA draws from its Gaussian. ``observation_noise=False`` gives the mean image of each latent, as
+# the reconstructions above are.
 
 generator = np.random.default_rng(0)
 latents = generator.normal(size=(14, 8)) * np.sqrt(pca.explained_variance_)
