@@ -278,8 +278,8 @@ def test_held_out_digits_gain_over_pca(network):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Convolutional((8, 9)), r"'image_shape'.*has columns, 64\. Got \(8, 9\), which holds 72"),
-        (Convolutional((4, 8)), r"'image_shape'.*columns, 64\. Got \(4, 8\).*\(height, width, ch"),
+        (Convolutional((8, 9)), r"'image_shape'.*as a row.*: 64\. Got \(8, 9\), which holds 72"),
+        (Convolutional((4, 8)), r"'image_shape'.*: 64\. Got \(4, 8\).*\(height, width, ch"),
         (Convolutional((8, 8, 3)), r"'image_shape'.*Got \(8, 8, 3\), which holds 192"),
         (Convolutional(64), r"'image_shape'.*must be \(height, width\).*Got 64"),
         (Convolutional((8.0, 8.0)), r"'image_shape'.*integers.*Got \(8\.0, 8\.0\)"),
@@ -300,10 +300,16 @@ def test_wrong_parameter(network, message):
             VariationalAutoencoder(2, **{side: network}).fit(X[:30])
 
 
-def test_likelihood_of_unequal_pixels():
+def test_table_is_no_image():
     names = [("a", "categorical", list(range(4))), ("b", "gaussian", list(range(4, 64)))]
-    with pytest.raises(ValueError, match=r"same number of outputs for each pixel|image_shape"):
-        VariationalAutoencoder(2, likelihood=names, decoder=Convolutional((8, 8))).fit(X[:60])
+    model = VariationalAutoencoder(2, likelihood=names, decoder=Convolutional((8, 8)))
+    with pytest.raises(ValueError, match=r"'image_shape'.*each level of a category is one: 98\."):
+        model.fit(X[:60])
+
+
+def test_likelihood_of_unequal_pixels():
+    with pytest.raises(ValueError, match=r"takes 100 for 64\. Take one likelihood.*decoder=None"):
+        convolutional((8, 8)).build_decoder(5, 100, 64)
 
 
 def test_direction_is_read_off_the_widths():

@@ -147,10 +147,10 @@ class Convolutional(NetworkFactory):
         shape = self._shape
         if math.prod(shape) != n_features:
             raise ValueError(
-                f"The 'image_shape' parameter of Convolutional must hold as many numbers as X has "
-                f"columns, {n_features}. Got {shown(self.image_shape)}, which holds "
-                f"{math.prod(shape)}. Give (height, width), or (height, width, channels) for "
-                f"images of several channels."
+                f"The 'image_shape' parameter of Convolutional must hold as many numbers as a row, "
+                f"in which each level of a category is one: {n_features}. Got "
+                f"{shown(self.image_shape)}, which holds {math.prod(shape)}. Give (height, width), "
+                f"or (height, width, channels) for images of several channels."
             )
         return shape
 
