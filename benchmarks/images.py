@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--draws", type=int, default=5000, help="importance samples of an image")
-    parser.add_argument("--rows", type=int, default=300, help="test images that they are taken of")
+    parser.add_argument("--rows", type=int, default=100, help="test images that they are taken of")
     parser.add_argument("--pictures", help="folder for pictures")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="NAME=VALUE", help="other parameters"
