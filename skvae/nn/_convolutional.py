@@ -57,8 +57,8 @@ class Convolutional(NetworkFactory):
     >>> from skvae.nn import Convolutional
     >>> X, _ = load_digits(return_X_y=True)  # (1797, 64), images of 8 x 8
     >>> network = Convolutional((8, 8), channels=(16, 32))
-    >>> vae = VariationalAutoencoder(8, encoder=network, decoder=network, random_state=0)
-    >>> vae.set_params(max_iter=2).fit(X).transform(X).shape
+    >>> vae = VariationalAutoencoder(8, encoder=network, decoder=network, max_iter=1)
+    >>> vae.set_params(early_stopping=False).fit(X).transform(X).shape
     (1797, 8)
     """
 
