@@ -66,14 +66,14 @@ LIKELIHOOD: dict[str, Any] = {
 SETTINGS: dict[str, dict[str, Any]] = {
     "likelihood": LIKELIHOOD,
     "mnist": MNIST | {"batch_size": 100, "alpha": 0.0, "learning_rate_init": 2e-3},
-    "frey": FREY | {"n_iter_no_change": 200},
+    "frey": FREY,
     "digits": {"n_components": 8, "random_state": 0},
 }
 NETWORKS: dict[str, dict[str, Any]] = {
     "convolutional": {
         "likelihood": {"channels": (16, 32, 64), "hidden_layer_sizes": ()},
         "mnist": {"channels": (16, 32)},
-        "frey": {"channels": (32,)},
+        "frey": {"channels": (16, 32)},
         "digits": {"channels": (64,)},
     },
     "residual": {},
