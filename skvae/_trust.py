@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from skvae._sklearn.estimator import Saved
 from skvae.corruptions import Corruption
 from skvae.likelihoods import Columns, Likelihood
+from skvae.nn import NetworkFactory
 from skvae.objectives import Objective
 from skvae.posteriors import Posterior
 from skvae.priors import Prior
@@ -23,6 +24,7 @@ _BASES = (
     Columns,
     Corruption,
     Likelihood,
+    NetworkFactory,
     Objective,
     Posterior,
     Prior,

@@ -25,6 +25,7 @@ from skvae import (
     priors,
 )
 from skvae.likelihoods import Categorical
+from skvae.nn import Convolutional, ResidualDense
 from skvae.onnx import register_converters, to_onnx
 from skvae.onnx._export import graph_of
 from skvae.onnx._operators import OperatorsOfOnnx, cholesky, find, log_gamma, solve_lower
@@ -197,6 +198,23 @@ def test_graph_of_an_array(likelihood, prior, posterior, method):
     assert_same(model, vae, method, given_to(vae, method, X))
     if method != "inverse_transform":
         assert_same(model, vae, method, with_gaps(X))
+
+
+@pytest.mark.parametrize(
+    ("network", "method"),
+    [
+        (Convolutional((5, 4, 3), channels=(4, 6), hidden_layer_sizes=(8,)), "transform"),
+        (Convolutional((7, 9), channels=(4, 6), hidden_layer_sizes=()), "inverse_transform"),
+        (ResidualDense(8), "score_samples"),
+    ],
+    ids=repr,
+)
+def test_graph_of_networks_for_images(network, method):
+    n_features = int(np.prod(getattr(network, "image_shape", 64)))
+    X = (load_digits().data[:60, :n_features] / 16).astype(np.float32)
+    params = {"encoder": network, "decoder": network, "max_iter": 2, "early_stopping": False}
+    vae = VariationalAutoencoder(3, random_state=0, **params).fit(X)
+    assert_same(to_onnx(vae, method=method), vae, method, given_to(vae, method, X))
 
 
 def test_graph_of_an_array_with_gaps_at_fit():

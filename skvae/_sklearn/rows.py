@@ -61,6 +61,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
     options = {"accept_sparse": "csr", "dtype": _FLOATS, **options}
     finite = "allow-nan" if takes_gaps(estimator) else True
     X = _without_na(as_numpy(X))
+    _check_axes(estimator, X)
     try:
         with on_arrays():
             return validate_data(estimator, X, reset=reset, ensure_all_finite=finite, **options)
@@ -73,6 +74,23 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
             f"Column {name!r} of X holds strings, where numbers are needed. {remedy}Or encode it, "
             f"with OneHotEncoder for instance."
         ) from error
+
+
+def _check_axes(estimator: Any, X: Any) -> None:
+    """Raise ValueError if X is an array of images, or of any more than rows and columns."""
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) < 3:
+        return
+    networks = ""
+    if len(shape) < 5 and hasattr(estimator, "encoder"):
+        networks = (
+            f" For convolutions give skvae.nn.Convolutional({shape[1:]}) as encoder and decoder, "
+            f"which reads the pixels in this order."
+        )
+    raise ValueError(
+        f"X must have 2 axes, rows and columns, as everywhere in scikit-learn. Found array with "
+        f"dim {len(shape)}, of shape {shape}. Reshape it: X.reshape(len(X), -1).{networks}"
+    )
 
 
 def _numeric(array: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ from skvae.estimators._components import (
     LIKELIHOODS,
     STARTS,
     allowed,
+    own_factory,
     resolve,
 )
 from skvae.estimators._generator import Generator
@@ -260,8 +261,8 @@ class BaseAutoencoder(LikelihoodOfColumns, Generator, Estimator, ABC):
         parts = Parts(
             hidden_layer_sizes=check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"),
             activation=self.activation,
-            encoder=self.encoder,
-            decoder=self.decoder,
+            encoder=own_factory(self.encoder),
+            decoder=own_factory(self.decoder),
             **components,
         )
         parts.check()
@@ -335,7 +336,8 @@ class BaseAutoencoder(LikelihoodOfColumns, Generator, Estimator, ABC):
         if isinstance(self.n_components, Integral):
             now["n_components"] = self.n_components
         for name, value in now.items():
-            compared = repr if name in COMPONENTS else lambda part: part
+            has_parameters = name in COMPONENTS or hasattr(value, "get_params")
+            compared = repr if has_parameters else lambda part: part
             if compared(value) != compared(then[name]):
                 raise ValueError(cannot_go_on(name, then[name], value))
 

@@ -103,6 +103,12 @@ def resolve(value: Any, aliases: Aliases) -> Any:
     return aliases[value]() if isinstance(value, str) else clone(value)
 
 
+def own_factory(factory: Any) -> Any:
+    """Give the fit a network factory of its own if it has parameters, which may be set later."""
+    has_parameters = hasattr(factory, "get_params") and not isinstance(factory, type)
+    return clone(factory) if has_parameters else factory
+
+
 def allowed(aliases: Aliases, kind: type) -> list[Any]:
     """Constraint of a parameter that takes an alias or an object."""
     return [StrOptions(set(aliases)), kind]

@@ -53,7 +53,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         ``(n_in, n_out) -> torch.nn.Module``, an importable function that builds the encoder's
         nonlinear path in place of ``hidden_layer_sizes``: a module that maps (rows, n_features) to
         (rows, 2 * n_components), means first. A gate on each output keeps it silent at the PCA
-        start and opens during training.
+        start and opens during training. ``skvae.nn`` has ``Convolutional`` for images and
+        ``ResidualDense``.
     decoder : callable, default=None
         The same for the decoder: it maps (rows, n_components) to (rows, n_features).
     likelihood : {"gaussian", "nonparanormal", "student_t", "laplace", "log_normal", "bernoulli", \

@@ -123,7 +123,7 @@ class Model:
             if not architecture.linear_path and (factory or sizes):
                 shape = (*shape[:2], 0)  # without hidden layers the linear path is all there is
             if factory is not None:
-                return ModuleNetwork(*shape, factory, generator, name)
+                return ModuleNetwork(*shape, factory, generator, name, architecture.n_targets)
             return DenseNetwork(*shape, sizes, architecture.activation, input_gradient)
 
         self.encoder = network(

@@ -37,7 +37,11 @@ class ModuleNetwork(Network):
     generator : torch.Generator
         Seeds the module's own initialisation; torch's global generator is left as it was.
     name : str, default="network"
-        Name of the parameter that gave the factory, for messages.
+        Name of the parameter that gave the factory, for messages. A factory that has a method
+        ``build_encoder(n_in, n_out, n_features)``, or ``build_decoder``, is asked by that of its
+        name.
+    n_features : int, optional
+        Number of columns of X, for such a method.
 
     Raises
     ------
@@ -53,10 +57,12 @@ class ModuleNetwork(Network):
         factory: ModuleFactory,
         generator: torch.Generator,
         name: str = "network",
+        n_features: int | None = None,
     ) -> None:
         super().__init__(n_in, n_out, n_linear)
+        build = getattr(factory, f"build_{name}", None)
         with seeded(generator):
-            module = factory(n_in, n_out)
+            module = build(n_in, n_out, n_features) if build else factory(n_in, n_out)
         if not isinstance(module, nn.Module):
             raise ValueError(
                 f"The network factory {shown(factory)} must return a torch.nn.Module for "
@@ -136,6 +142,15 @@ class ModuleNetwork(Network):
             self.gate.fill_(0.0 if zero_output else 1.0)
             self.bias.zero_()
 
+    def _seen(self, x: Tensor) -> Tensor:
+        """What the module is shown: x in units of each column, or in one unit if it asks for it."""
+        if self.scale is None or not getattr(self.module, "equal_units", False):
+            return self._input(x)
+        varies = self.scale > 0
+        variances = torch.where(varies, self.scale, torch.inf).square().reciprocal()
+        unit = (variances.sum() / varies.sum()).sqrt()
+        return (x if self.shift is None else x - self.shift) / unit
+
     def forward(self, x: Tensor) -> Tensor:
         """Map x.
 
@@ -154,9 +169,9 @@ class ModuleNetwork(Network):
         OneRowError
             If the module raises ValueError for a single row.
         """
-        x = self._input(x)
+        seen, x = self._seen(x), self._input(x)
         try:
-            output = torch.func.functional_call(self.module, self.params, (x,))
+            output = torch.func.functional_call(self.module, self.params, (seen,))
         except ValueError as error:
             if len(x) != 1:
                 raise
