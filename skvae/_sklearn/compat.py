@@ -9,6 +9,7 @@ import numpy as np
 import sklearn
 from sklearn.base import _fit_context as fit_context
 from sklearn.decomposition import _pca
+from sklearn.utils import _array_api
 from sklearn.utils._indexing import _get_column_indices as column_indices
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import (
@@ -141,6 +142,7 @@ __all__ = [
     "infer_dimension",
     "is_pandas_na",
     "is_scalar_nan",
+    "move_to_kind",
     "output_library",
     "with_callbacks",
 ]
@@ -160,3 +162,11 @@ def output_library(estimator: Any) -> str | None:
     """Name the library that ``set_output`` asks for, for this estimator or all; None for arrays."""
     library = _get_output_config("transform", estimator)["dense"]
     return None if library == "default" else library
+
+
+def move_to_kind(array: np.ndarray, like: Any) -> Any:
+    """Give a NumPy array in the library and on the device of an array; dispatch has to be on."""
+    xp, _, device = _array_api.get_namespace_and_device(like)
+    if hasattr(_array_api, "move_to"):  # since 1.8
+        return _array_api.move_to(array, xp=xp, device=device)
+    return xp.asarray(array, device=device)

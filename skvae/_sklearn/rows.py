@@ -1,8 +1,8 @@
 """What users give as rows, targets, weights and latents, checked and as NumPy arrays.
 
-Results here are NumPy arrays whatever comes in. So tensors are converted on entry, and
-scikit-learn's checks are run without array API dispatch, so that they convert other libraries'
-arrays, too, and do not ask one library's arrays for another's types.
+Inside all arrays are NumPy's, whatever comes in. So those of other libraries are converted on
+entry, and scikit-learn's checks are run without array API dispatch, so that they do not ask one
+library's arrays for another's types. ``skvae._sklearn.kind`` hands results out in kind.
 """
 
 from __future__ import annotations

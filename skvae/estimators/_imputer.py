@@ -25,6 +25,7 @@ from skvae._sklearn.compat import (
     with_callbacks,
 )
 from skvae._sklearn.estimator import Estimator
+from skvae._sklearn.kind import in_kind
 from skvae._sklearn.rows import check_rows, check_table
 from skvae.estimators._base import BaseAutoencoder
 from skvae.estimators._components import LIKELIHOODS, OBJECTIVES, resolve
@@ -264,6 +265,7 @@ class VAEImputer(TransformerMixin, Estimator):
         return join_columns(filled, marks, names)
 
     @available_if(_adds_indicators)
+    @in_kind
     @isolated
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Put the gaps back, which the indicators of ``add_indicator`` mark.
