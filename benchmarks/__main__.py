@@ -29,6 +29,7 @@ from benchmarks import (
     reach,
     scale,
     sharing,
+    sources,
     start,
     step,
 )
@@ -45,6 +46,7 @@ BENCHMARKS = {
     "reach": reach,
     "scale": scale,
     "sharing": sharing,
+    "sources": sources,
     "gpu": gpu,
     "import": import_time,
     "inference": inference,

@@ -21,6 +21,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
+from sklearn.utils.validation import _check_n_features as check_n_features
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ __all__ = [
     "StrOptions",
     "TransformerMixin",
     "check_feature_names_in",
+    "check_n_features",
     "check_sample_weight",
     "column_indices",
     "fit_context",

@@ -1,8 +1,9 @@
 """Results in kind: of rows in another library's arrays, results are arrays of that library.
 
 Under scikit-learn's ``array_api_dispatch=True`` everything follows X. Inside, all is NumPy: a
-method is called on NumPy arrays, with the dispatch off, and what it gives is handed over once, where
-the user's call ends. Memory of the CPU is shared both ways, and a device's is copied once each way.
+method is called on NumPy arrays, with the dispatch off, and what it gives is handed over once,
+where the user's call ends. Memory of the CPU is shared both ways, and a device's is copied once
+each way.
 """
 
 from __future__ import annotations

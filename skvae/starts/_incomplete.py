@@ -182,7 +182,8 @@ def _read(residuals: Residuals, varies: np.ndarray, k: int) -> _Sums:
     observed = ~np.isnan(rows)
     first, pattern = patterns(observed)
     order = np.argsort(pattern, kind="stable")
-    weight = residuals.root_weight[index][order] ** 2
+    own = residuals.weight
+    weight = np.ones(len(index)) if own is None else own[index][order]
     return _Sums(
         rows=np.where(observed, rows, 0.0)[order],
         weight=weight * (residuals.moments.count / residuals.moments.total_weight),
