@@ -58,7 +58,7 @@ def test_pickle_holds_no_torch_object_and_keeps_the_bits(fit):
 
 def test_pickle_of_another_format_is_refused():
     state = make().fit(X, Y).__getstate__()
-    with pytest.raises(ValueError, match=r"saved in format 0.*reads format 3"):
+    with pytest.raises(ValueError, match=r"saved in format 0.*reads format 4"):
         make().__setstate__({**state, "_state_version": 0})
 
 

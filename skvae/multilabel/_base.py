@@ -22,7 +22,14 @@ from skvae.multilabel._fit import Fit, fit_model
 from skvae.multilabel._fitted import FittedClassifier
 from skvae.multilabel._labels import Labels, Table, check_target, read_label_sets, read_labels
 from skvae.multilabel._model import Architecture
-from skvae.multilabel._plan import FOLDS, Plan, Weights
+from skvae.multilabel._plan import (
+    FOLDS,
+    Plan,
+    Weights,
+    resolve_epochs,
+    resolve_patience,
+    resolve_step_rows,
+)
 from skvae.training import Budget, Outcome
 from skvae.watching import Watch
 
@@ -49,12 +56,13 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
     batch_size: int | str
     learning_rate_init: float
     alpha: float
-    max_iter: int
+    max_iter: int | str
+    init: str
     tol: float
     early_stopping: bool
     n_folds: int | str
     validation_fraction: float
-    n_iter_no_change: int
+    n_iter_no_change: int | str
     device: str | torch.device
     random_state: Any
     verbose: int
@@ -62,8 +70,9 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
     # ------------------------------------------------------------------ fit
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        # At most two parts: folds, and all rows. Callbacks are torn down by what is set here.
-        watch = Watch(self, ("loss",)).call(self, 2, X, y, sample_weight)
+        # At most three parts: folds from two starts, and all rows. Callbacks are torn down by what is
+        # set here.
+        watch = Watch(self, ("loss",)).call(self, 3, X, y, sample_weight)
         with self._restored_on_failure(), watch:
             table = self._read(X, y, sample_weight)
             rows = {"X": table.X, "y": table.labels.values, "sample_weight": table.weight}
@@ -71,7 +80,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             fit = fit_model(
                 table,
                 self._resolve_architecture(table),
-                self._plan(watch),
+                self._plan(watch, table.n_samples),
                 random_state,
             )
             self._publish(fit, table.labels)
@@ -104,21 +113,24 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             ),
             activation=self.activation,
             exclusive=table.labels.exclusive,
+            is_linear=self.init != "random",
         )
 
-    def _plan(self, watch: Watch) -> Plan:
+    def _plan(self, watch: Watch, n_samples: int) -> Plan:
         if self.direct_weight == 0 and (self.correlation_weight == 0 or self.pair_weight == 0):
             raise ValueError(
                 f"direct_weight=0 leaves the paper's objective, which needs both of its terms. Got "
                 f"correlation_weight={self.correlation_weight!r} and "
                 f"pair_weight={self.pair_weight!r}. Set both above 0, or direct_weight."
             )
+        n_step_rows = resolve_step_rows(self.batch_size, n_samples)
+        max_iter = resolve_epochs(self.max_iter, n_samples, n_step_rows)
         return Plan(
             budget=Budget(
-                max_iter=self.max_iter,
+                max_iter=max_iter,
                 learning_rate_init=self.learning_rate_init,
                 tol=self.tol,
-                n_iter_no_change=self.n_iter_no_change,
+                n_iter_no_change=resolve_patience(self.n_iter_no_change, max_iter),
             ),
             weights=Weights(
                 correlation=self.correlation_weight,
@@ -130,6 +142,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             input_dropout=self.input_dropout,
             batch_size=self.batch_size,
             device=self.device,
+            init=self.init,
             early_stopping=self.early_stopping,
             n_folds=self.n_folds,
             threshold=self.threshold,
@@ -152,6 +165,8 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         self.n_components_ = self._n_features_out = fit.model.architecture.n_components
         cut = expit(fit.threshold)
         self.threshold_ = cut if isinstance(fit.threshold, np.ndarray) else float(cut)
+        self.init_ = "linear" if fit.model.architecture.is_linear else "random"
+        self.best_epoch_ = outcome.best_epoch
         self.device_ = str(values.device)
         self.loss_curve_ = [loss for (loss,) in outcome.terms]
         self.n_iter_ = len(self.loss_curve_)

@@ -142,7 +142,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
     (450, 3)
     """
 
-    _state_version = 3
+    _state_version = 4
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
@@ -158,12 +158,13 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions({"auto", "linear", "random"})],
         "tol": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
         "n_folds": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -181,16 +182,17 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         direct_weight: float = 1.0,
         dropout: float = 0.5,
         input_dropout: float = 0.2,
-        threshold: str | float = "shared",
+        threshold: str | float = "label",
         batch_size: int | str = "auto",
         learning_rate_init: float = 1e-3,
         alpha: float = 0.0,
-        max_iter: int = 100,
+        max_iter: int | str = "auto",
+        init: str = "auto",
         tol: float = 1e-4,
         early_stopping: bool = True,
         n_folds: int | str = "auto",
         validation_fraction: float = 0.15,
-        n_iter_no_change: int = 15,
+        n_iter_no_change: int | str = "auto",
         device: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
@@ -209,6 +211,7 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         self.learning_rate_init = learning_rate_init
         self.alpha = alpha
         self.max_iter = max_iter
+        self.init = init
         self.tol = tol
         self.early_stopping = early_stopping
         self.n_folds = n_folds

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skvae.multilabel._labels import Labels, Table
-from skvae.multilabel._model import Architecture, Model, make_rows, step_work, take_units
+from skvae.multilabel._model import Architecture, Model, build, make_rows, step_work
 from skvae.multilabel._plan import Plan, part_rows
 from skvae.multilabel._trainer import Folds, Trainer
 from skvae.training import Budget, Outcome, limit_threads, resolve_device, train
@@ -58,10 +58,14 @@ class Builder:
         self.work = step_work(architecture, plan.n_step_rows(table.n_samples))
         self.device = resolve_device(plan.device, self.work)
 
+    def at(self, is_linear: bool) -> Builder:
+        """Give what makes trainers from the linear or from the random start."""
+        architecture = replace(self.architecture, is_linear=is_linear)
+        return Builder(self.table, architecture, self.plan, self.seed)
+
     def trainer(self, table: Table) -> Trainer:
         """Start a model that is trained on these rows."""
-        model = Model(self.architecture, take_units(table), TRAINING_DTYPE, self.device)
-        model.start(self.seed)
+        model = build(table, self.architecture, TRAINING_DTYPE, self.device, self.seed)
         rows = make_rows(model, table.X, table.weight)
         return Trainer(model, rows, table.labels, self.plan, self.seed)
 
@@ -82,17 +86,18 @@ class Builder:
 def fit_model(
     table: Table, architecture: Architecture, plan: Plan, random_state: np.random.RandomState
 ) -> Fit:
-    """Fit a model from its random start.
+    """Fit a model from its linear or its random start.
 
-    Folds choose the number of epochs and the threshold by rows that they have not seen. Of one
-    fold the model is kept; of several none is, and the rows are fitted all together.
+    Folds choose the start, the number of epochs and the threshold by rows that they have not seen.
+    Of one fold the model is kept; of several none is, and the rows are fitted all together. Where
+    none judges, the start is the linear one.
 
     Parameters
     ----------
     table : Table
         Rows in X's units, with their labels; weights are all positive.
     architecture : Architecture
-        Widths.
+        Widths; the plan says which start.
     plan : Plan
         How to train.
     random_state : RandomState
@@ -116,27 +121,58 @@ def fit_model(
     with limit_threads(builder.work):
         if parts:
             return fit_folds(builder, parts)
-        fit = fit_whole(builder, plan.budget, plan.fixed_threshold(table.labels))
+        first = builder.at(plan.starts[0])
+        fit = fit_whole(first, plan.budget, plan.fixed_threshold(table.labels))
     return replace(fit, judged=not judged)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trial:
+    """Folds trained from one start, with the held-out value that is to be compared."""
+
+    builder: Builder
+    folds: Folds
+    outcome: Outcome
+    value: float
 
 
 def fit_folds(builder: Builder, parts: list[tuple[np.ndarray, np.ndarray]]) -> Fit:
     """Fit a model as the folds choose, or keep that of a single fold."""
     plan, labels = builder.plan, builder.table.labels
-    folds = builder.folds(parts)
-    evaluate = folds.evaluate if plan.early_stopping else None
-    with plan.watcher.stage("folds", plan.budget.max_iter):
-        outcome = run(folds, folds.parameters, evaluate, plan.budget, plan)
-    if outcome.interrupted and (len(parts) > 1 or not outcome.best_epoch):
+    trials: list[Trial] = []
+    for is_linear in plan.starts:
+        trial = try_start(builder.at(is_linear), parts)
+        trials.append(trial)
+        if trial.outcome.interrupted or plan.watcher.stopped:
+            break
+    best = max(trials, key=lambda trial: trial.value)  # of equals the first, the linear one
+    outcome, folds = best.outcome, best.folds
+    is_start = best.builder.architecture.is_linear and plan.early_stopping
+    interrupted = trials[-1].outcome.interrupted
+    if interrupted and (len(parts) > 1 or not (outcome.best_epoch or is_start)):
         raise KeyboardInterrupt  # nothing was learned that could be kept
     tuned = plan.tuned(labels)
     threshold = plan.fixed_threshold(labels) if tuned is None else folds.threshold(tuned)
     if len(parts) == 1:
+        outcome = replace(outcome, interrupted=interrupted)
         return finish(folds.trainers[0], labels, outcome, threshold)
-    budget = replace(plan.budget, n_epochs=max(outcome.best_epoch, 1))
-    fit = fit_whole(builder, budget, threshold)
+    n_epochs = max(outcome.best_epoch, 0 if is_start else 1)
+    fit = fit_whole(best.builder, replace(plan.budget, n_epochs=n_epochs), threshold)
+    terms = fit.outcome.terms or outcome.terms
     scores, still_rising = outcome.scores, outcome.still_rising
-    return replace(fit, outcome=replace(fit.outcome, scores=scores, still_rising=still_rising))
+    whole = replace(fit.outcome, terms=terms, scores=scores, still_rising=still_rising)
+    return replace(fit, outcome=whole)
+
+
+def try_start(builder: Builder, parts: list[tuple[np.ndarray, np.ndarray]]) -> Trial:
+    """Train the folds from the builder's start."""
+    plan, folds = builder.plan, builder.folds(parts)
+    evaluate = folds.evaluate if plan.early_stopping else None
+    name = "linear start" if builder.architecture.is_linear else "random start"
+    with plan.watcher.stage(name, plan.budget.max_iter):
+        outcome = run(folds, folds.parameters, evaluate, plan.budget, plan)
+    value = max(outcome.scores) if outcome.scores else folds.evaluate()
+    return Trial(builder=builder, folds=folds, outcome=outcome, value=value)
 
 
 def fit_whole(builder: Builder, budget: Budget, threshold: Any) -> Fit:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skvae._core.arrays import as_tensor
 from skvae.inference import BLOCK_CELLS, TORCH_DTYPES, Rowwise
-from skvae.multilabel._model import Architecture, Model, Units, indicators, make_rows
+from skvae.multilabel._model import Architecture, Model, Units, indicators
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,16 +63,10 @@ class FittedClassifier:
     @torch.no_grad()
     def _by_block(self, X: Any, read: Callable[[Model, Tensor], Tensor]) -> np.ndarray:
         """What ``read`` makes of the rows' codes, a block of rows at a time."""
-        model, units = self.model(TORCH_DTYPES[X.dtype.name]), self.units
+        model = self.model(TORCH_DTYPES[X.dtype.name])
         step = max(1, BLOCK_CELLS // model.width)
         results = Rowwise(X.shape[0])
         for start in range(0, X.shape[0], step):
             block = X[start : start + step]
-            found = model.encoder.evaluate_rows(block, units.view.shift, units.view.scale)
-            if found is None:
-                inputs = make_rows(model, block).part(slice(None)).inputs
-                code = model.encoder.evaluate(inputs)
-            else:
-                code = as_tensor(found)
-            results.append(read(model, code).numpy())
+            results.append(read(model, model.evaluate_rows(block)).numpy())
         return results.array

@@ -1,13 +1,15 @@
 """The canonical-correlated autoencoder's networks on one flat buffer, and what they take.
 
 Three networks share one latent space: Fx maps features to it, Fe maps label sets to it, and Fd maps
-its points to a score per label.
+its points to a score per label. At the linear start (``_linear``) the ridge regression of the label
+codes stays beside Fx, as a constant path, and the networks' nonlinear paths are silent.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from torch import Tensor
 from skvae._core.arrays import as_tensor
 from skvae._core.flat import bind
 from skvae.multilabel._labels import Table, prevalence
+from skvae.multilabel._linear import LinearStart, linear_start
 from skvae.nn import DenseNetwork, draw_glorot
 from skvae.tables import Rows, View, weighted_moments
 
@@ -27,7 +30,10 @@ _LABEL_FLOOR = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """All that fixes the shapes of a model's parameters."""
+    """All that fixes the shapes of a model's parameters.
+
+    With ``is_linear`` Fe and Fd have linear paths, beside which their hidden layers start silent.
+    """
 
     n_features: int
     n_labels: int
@@ -36,6 +42,7 @@ class Architecture:
     label_hidden_layer_sizes: tuple[int, ...]
     activation: str
     exclusive: bool
+    is_linear: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +50,8 @@ class Units:
     """Constants of a fit, arrays of shape (n_features,) and (n_labels,).
 
     Rows come as (x - mean) / scale; features enter as that times ``input_scale``, labels as
-    (y - prevalence) / label_scale.
+    (y - prevalence) / label_scale. ``path``, of shape (n_components, n_features), maps rows to
+    what the linear start adds to their codes; there is none at the random start.
     """
 
     mean: np.ndarray
@@ -51,6 +59,7 @@ class Units:
     input_scale: np.ndarray
     prevalence: np.ndarray
     label_scale: np.ndarray
+    path: np.ndarray | None = None
 
     @property
     def view(self) -> View:
@@ -92,8 +101,8 @@ class Model:
         self.units = units
         d, m, k, activation = a.n_features, a.n_labels, a.n_components, a.activation
         hidden, label_hidden = a.hidden_layer_sizes, a.label_hidden_layer_sizes
-        # Dropout cannot reach a linear path, so there is one only if there is no other path.
-        linear, label_linear = not hidden, not label_hidden
+        # Dropout cannot reach Fx's trained linear path, so there is one only if there is no other.
+        linear, label_linear = not hidden, a.is_linear or not label_hidden
         self.encoder = DenseNetwork(d, k, k * linear, hidden, activation)
         self.label_encoder = DenseNetwork(m, k, k * label_linear, label_hidden, activation)
         self.decoder = DenseNetwork(k, m, m * label_linear, label_hidden[::-1], activation)
@@ -102,6 +111,7 @@ class Model:
         like = self.flat.values
         # Rows come centred: what is dropped from them then counts as the mean.
         self.encoder.scale = as_tensor(units.input_scale).to(like, copy=True)
+        self.path = None if units.path is None else as_tensor(units.path).to(like, copy=True)
         self.prevalence = as_tensor(units.prevalence).to(like, copy=True)
         self.label_encoder.shift = self.prevalence
         self.label_encoder.scale = as_tensor(1.0 / units.label_scale).to(like)
@@ -113,13 +123,47 @@ class Model:
         sizes = (*a.hidden_layer_sizes, *a.label_hidden_layer_sizes)
         return max(a.n_features, a.n_labels, a.n_components, *sizes)
 
-    def start(self, seed: int) -> None:
-        """Draw the first parameters. Without hidden layers the linear path is all there is."""
+    def start(self, seed: int, linear: LinearStart | None) -> None:
+        """Draw the first parameters, or silence the networks beside a linear start."""
         generator = torch.Generator().manual_seed(seed)
         for network in self.networks:
-            network.start(generator, zero_output=False)
-            if not network.last_width:
+            network.start(generator, zero_output=linear is not None)
+            if linear is None and not network.last_width:
                 draw_glorot(network.linear, generator)
+        if linear is not None:
+            self._write(linear, generator)
+
+    @torch.no_grad()
+    def _write(self, linear: LinearStart, generator: torch.Generator) -> None:
+        """Write the start; Fd reads surplus coordinates, which are zero, by random weights."""
+        decoder, label_encoder = self.decoder.linear, self.label_encoder.linear
+        spread = 1.0 / as_tensor(self.units.label_scale)
+        label_encoder.copy_(as_tensor(linear.label_axes).divide(spread).nan_to_num_(0.0, 0.0, 0.0))
+        draw_glorot(decoder, generator)
+        used = as_tensor(linear.axes.any(axis=1)).to(decoder.device)
+        decoder[:, used] = as_tensor(linear.scores).to(decoder)[:, used]
+        self.decoder.output_bias.copy_(as_tensor(linear.bias))
+
+    def code(self, x: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Fx of inputs, (rows, n_components); ``drop`` alters each hidden layer."""
+        code = self.encoder.forward(x, drop)
+        return code if self.path is None else code + x @ self.path.t()
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """Fx of inputs, in NumPy if possible, where no gradient is asked for."""
+        code = self.encoder.evaluate(x)
+        return code if self.path is None else code + x @ self.path.t()
+
+    def evaluate_rows(self, X: Any) -> Tensor:
+        """Fx of rows in X's units, which are not copied where that pays."""
+        view = self.units.view
+        found = self.encoder.evaluate_rows(X, view.shift, view.scale)
+        if found is None:
+            return self.evaluate(make_rows(self, X).part(slice(None)).inputs)
+        if self.path is not None:
+            axes = self.path.numpy() / view.scale.astype(found.dtype)
+            found += X @ axes.T - (axes @ view.shift.astype(found.dtype))
+        return as_tensor(found)
 
     @torch.no_grad()
     def fix_scores(self, labels: np.ndarray, score: float) -> None:
@@ -159,6 +203,34 @@ def step_work(architecture: Architecture, batch_size: int) -> float:
     inner = sum(m * n for m, n in itertools.pairwise(widths))
     inner += 3 * sum(m * n for m, n in itertools.pairwise(label_widths))
     return 3.0 * batch_size * inner
+
+
+def build(
+    table: Table,
+    architecture: Architecture,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    seed: int,
+) -> Model:
+    """Build a model with the units of these rows, at its start."""
+    units, linear = take_units(table), None
+    if architecture.is_linear:
+        linear = linear_start(
+            table,
+            weighted_moments(table.X, table.weight),
+            units.scale,
+            units.prevalence,
+            architecture.n_components,
+            seed,
+        )
+        units = replace(
+            units,
+            input_scale=units.input_scale**linear.exponent,
+            path=linear.axes.astype(np.float64 if dtype == torch.float64 else np.float32),
+        )
+    model = Model(architecture, units, dtype, device)
+    model.start(seed, linear)
+    return model
 
 
 def take_units(table: Table) -> Units:

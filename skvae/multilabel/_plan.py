@@ -16,6 +16,14 @@ from skvae.training import Budget, Watcher
 FOLDS = 3
 _FOLDED_ROWS = 5000
 
+# max_iter="auto": at least so many epochs, and at least so many steps. A few hundred rows make an
+# epoch of a handful of steps.
+_LEAST_EPOCHS, _LEAST_STEPS = 100, 1200
+
+# n_iter_no_change="auto": this share of max_iter. Beside the linear start the first steps often lose
+# what later ones, at a smaller learning rate, gain.
+_PATIENCE = 1 / 3
+
 # Cells that the scores of held-out rows may fill: 128 MiB of float32.
 _HELD_OUT_CELLS = 2**25
 
@@ -40,11 +48,17 @@ class Plan:
     input_dropout: float
     batch_size: int | str
     device: str | torch.device
+    init: str
     early_stopping: bool
     n_folds: int | str
     threshold: float | str
     validation_fraction: float
     watcher: Watcher
+
+    @property
+    def starts(self) -> tuple[bool, ...]:
+        """Whether each start that is tried is the linear one."""
+        return {"linear": (True,), "random": (False,), "auto": (True, False)}[self.init]
 
     def tuned(self, labels: Labels) -> str | None:
         """Kind of threshold that held-out rows choose; None where it is fixed."""
@@ -58,8 +72,27 @@ class Plan:
         return math.log(p / (1.0 - p))
 
     def n_step_rows(self, n_samples: int) -> int:
-        """Number of rows per step; with "auto" at least 64 and at most 256."""
-        return resolve_batch_size(self.batch_size, n_samples, least=64, most=256)
+        """Number of rows per step."""
+        return resolve_step_rows(self.batch_size, n_samples)
+
+
+def resolve_step_rows(batch_size: int | str, n_samples: int) -> int:
+    """Number of rows per step; with "auto" at least 64 and at most 256."""
+    return resolve_batch_size(batch_size, n_samples, least=64, most=256)
+
+
+def resolve_epochs(max_iter: int | str, n_samples: int, n_step_rows: int) -> int:
+    """Most epochs, with "auto" 100 or what makes 1200 steps."""
+    if not isinstance(max_iter, str):
+        return max_iter
+    return max(_LEAST_EPOCHS, math.ceil(_LEAST_STEPS / math.ceil(n_samples / n_step_rows)))
+
+
+def resolve_patience(n_iter_no_change: int | str, max_iter: int) -> int:
+    """Epochs without a gain after which training stops; with "auto" a third of ``max_iter``."""
+    if not isinstance(n_iter_no_change, str):
+        return n_iter_no_change
+    return max(round(_PATIENCE * max_iter), 1)
 
 
 def part_rows(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+# A label's own threshold counts as much as the shared one where it has so many positives.
+_PRIOR_POSITIVES = 50.0
+
 # Candidates for a threshold, and how many neighbours a candidate's value is averaged with: on a
 # few dozen held-out rows the best single one is best by chance.
 _N_CANDIDATES = 100
@@ -70,3 +73,37 @@ def tune_threshold(
     smooth = np.convolve(total, np.full(_SMOOTHED, 1.0 / _SMOOTHED), "valid")
     best = int(np.argmax(smooth))
     return float(candidates[best]), float(smooth[best])
+
+
+def tune_thresholds(
+    score: np.ndarray, values: np.ndarray, weight: np.ndarray | None
+) -> tuple[np.ndarray, float]:
+    """Find a threshold for each label, shrunk to the shared one.
+
+    A label's own best threshold has the weight n / (n + 50), n its number of present rows. The
+    best one of a label with a handful of them is best by chance.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_samples, n_labels)
+        Scores of held-out rows.
+    values : ndarray of shape (n_samples, n_labels)
+        Their labels.
+    weight : ndarray of shape (n_samples,) or None
+        Row weights.
+
+    Returns
+    -------
+    thresholds : ndarray of shape (n_labels,)
+        One for each label.
+    value : float
+        What the shared threshold alone is worth, as ``tune_threshold`` gives it.
+    """
+    shared, value = tune_threshold(score, values, weight)
+    thresholds = np.full(score.shape[1], shared)
+    present = values == 1
+    count = present.sum(0) if weight is None else weight @ present
+    for j in np.flatnonzero(present.any(0)):
+        own = tune_threshold(score[:, j : j + 1], values[:, j : j + 1], weight)[0]
+        thresholds[j] += count[j] / (count[j] + _PRIOR_POSITIVES) * (own - shared)
+    return thresholds, value

@@ -16,7 +16,7 @@ from skvae.multilabel._labels import Labels
 from skvae.multilabel._model import Model, indicators
 from skvae.multilabel._plan import Plan
 from skvae.multilabel._terms import correlation_term, pair_term
-from skvae.multilabel._threshold import f1_scores, tune_threshold
+from skvae.multilabel._threshold import f1_scores, tune_threshold, tune_thresholds
 from skvae.tables import Rows
 from skvae.training import Adam
 
@@ -125,7 +125,7 @@ class Trainer:
         present, absent = self.labels.take(index)
         drop_input = self.drop(self.plan.input_dropout)
         x = batch.inputs if drop_input is None else drop_input(batch.inputs)
-        code = model.encoder.forward(x, self.drop(self.plan.dropout))
+        code = model.code(x, self.drop(self.plan.dropout))
         label_code = model.label_encoder.forward(model.filled(present, absent))
 
         def mean(values: Tensor) -> Tensor:
@@ -213,7 +213,7 @@ class Folds:
     def scores(self) -> np.ndarray:
         """Raw scores of the held-out rows, (rows, n_labels)."""
         raw = [
-            trainer.model.decoder.evaluate(trainer.model.encoder.evaluate(batch.inputs)).cpu()
+            trainer.model.decoder.evaluate(trainer.model.evaluate(batch.inputs)).cpu()
             for trainer, rows in zip(self.trainers, self.rows, strict=True)
             for _, batch in rows.all()
         ]
@@ -233,13 +233,6 @@ class Folds:
         return float(micro + macro)
 
     def threshold(self, kind: str) -> Any:
-        """Tune one threshold on the raw scores ("shared"), or one a label with positives."""
-        score = self.scores()
-        shared = tune_threshold(score, self.values, self.weight)[0]
-        if kind == "shared":
-            return shared
-        each = np.full(score.shape[1], shared)
-        for j in np.flatnonzero((self.values == 1).any(0)):
-            column = slice(j, j + 1)
-            each[j] = tune_threshold(score[:, column], self.values[:, column], self.weight)[0]
-        return each
+        """Tune one threshold on the raw scores ("shared"), or one for each label."""
+        tune = tune_thresholds if kind == "label" else tune_threshold
+        return tune(self.scores(), self.values, self.weight)[0]

@@ -234,7 +234,7 @@ def _classified(read: Callable[[Any, Tensor], Tensor], name: str, dtype: torch.d
                 out_type = torch.float32
 
         def compute(tensors: Sequence[Tensor], with_gaps: bool) -> Sequence[Tensor]:
-            raw = model.decoder.forward(model.encoder.forward(inputs(tensors[0])))
+            raw = model.decoder.forward(model.code(inputs(tensors[0])))
             return [read(classifier, raw).to(out_type)]
 
         X = Port(name="X", dtype=torch.float32, width=classifier.n_features_in_)
@@ -254,7 +254,7 @@ def _codes(classifier: Any) -> Graph:
     model, inputs = _rows_of_classifier(classifier)
 
     def compute(tensors: Sequence[Tensor], with_gaps: bool) -> Sequence[Tensor]:
-        return [model.encoder.forward(inputs(tensors[0]))]
+        return [model.code(inputs(tensors[0]))]
 
     X = Port(name="X", dtype=torch.float32, width=classifier.n_features_in_)
     Z = Port(name="Z", dtype=torch.float32, width=classifier.n_components_)

@@ -57,6 +57,11 @@ class Budget:
     n_epochs: int | None = None
     n_cooldown: int = 0
 
+    @property
+    def n_to_run(self) -> int:
+        """Most epochs to run."""
+        return self.max_iter if self.n_epochs is None else self.n_epochs
+
 
 # Learning rate after so many epochs, a real number.
 Rate = Callable[[float], float]
@@ -127,7 +132,7 @@ def train(
     a finite gradient.
     """
     run = _Run(take_epoch, evaluate, state, adam, budget, n_steps, watcher, changing)
-    now, n_epochs = run.best.progress, budget.n_epochs or budget.max_iter
+    now, n_epochs = run.best.progress, budget.n_to_run
     rate = _annealing(budget.learning_rate_init, budget.max_iter * budget.annealed)
     interrupted, still_rising = False, False
     watcher.resume(now)
@@ -236,7 +241,7 @@ class _Run:
             self.watcher.keep(now)
             epoch = Epoch(
                 number=number,
-                n_epochs=self.budget.n_epochs or self.budget.max_iter,
+                n_epochs=self.budget.n_to_run,
                 terms=terms,
                 score=score,
                 first=None if score is None else now.first,
