@@ -33,6 +33,7 @@ from skvae import (
 )
 from skvae._core import sources as core
 from skvae._core.sources import Picked, Rest, Stored
+from skvae.callbacks import Checkpoint
 from skvae.fitting import _fit
 from skvae.sources import Feather, Parquet, Sliced, Source, Zarr
 from skvae.tables import _blocks, _rows
@@ -429,6 +430,15 @@ def test_results_have_the_type_that_an_arrays_have(dtype):
     np.testing.assert_allclose(
         ours.transform(Kept(rows)), theirs.transform(rows), atol=1e-4, strict=True
     )
+
+
+def test_checkpoint_tells_one_source_from_another(tmp_path):
+    model = small(VariationalAutoencoder).set_callbacks(Checkpoint(tmp_path / "fit"))
+    expected = small(VariationalAutoencoder).fit(X).transform(X)
+    for _ in range(2):
+        np.testing.assert_array_equal(model.fit(Kept(X)).transform(X), expected)
+    with pytest.raises(ValueError, match="is of a fit to another X"):
+        model.fit(Kept(X + 1.0))
 
 
 def test_nothing_of_the_source_is_kept():
