@@ -172,7 +172,8 @@ class Prune(_Callback):
 
     Notes
     -----
-    The epochs of a race of starts are not reported: its fits begin anew.
+    The epochs of a race of starts are not reported, and of a multi-label classifier's two starts
+    those of the first alone: the fits of the others begin anew.
 
     Examples
     --------

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         feature_names_in_: np.ndarray
 
         def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any: ...
+        def set_output(self, *, transform: str | None = None) -> Any: ...
 
     class ClassNamePrefixFeaturesOutMixin:
         """What is used of scikit-learn's."""
@@ -146,6 +147,7 @@ __all__ = [
     "is_scalar_nan",
     "move_to_kind",
     "output_library",
+    "set_output_library",
     "with_callbacks",
 ]
 
@@ -160,9 +162,12 @@ def infer_dimension(eigenvalues: np.ndarray, n_samples: int) -> int:
     return int(_pca._infer_dimension(eigenvalues, n_samples))
 
 
-def output_library(estimator: Any) -> str | None:
+def output_library(estimator: Any, method: str = "transform") -> str | None:
     """Name the library that ``set_output`` asks for, for this estimator or all; None for arrays."""
-    library = _get_output_config("transform", estimator)["dense"]
+    if method == "transform":
+        library = _get_output_config(method, estimator)["dense"]
+    else:
+        library = getattr(estimator, "_sklearn_output_config", {}).get(method, "default")
     return None if library == "default" else library
 
 
@@ -172,3 +177,11 @@ def move_to_kind(array: np.ndarray, like: Any) -> Any:
     if hasattr(_array_api, "move_to"):  # since 1.8
         return _array_api.move_to(array, xp=xp, device=device)
     return xp.asarray(array, device=device)
+
+
+def set_output_library(estimator: Any, method: str, library: str) -> None:
+    """Keep the library that a method of this estimator shall give, where clones take it along."""
+    estimator._sklearn_output_config = {
+        **getattr(estimator, "_sklearn_output_config", {}),
+        method: library,
+    }

@@ -1,4 +1,4 @@
-"""What the multi-label classifier does with rows: read them, fit, publish, predict."""
+"""How the multi-label classifier is fitted: read rows, plan, fit, publish."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
-from scipy.special import expit, softmax
+from scipy.special import expit
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from skvae._core.arrays import as_numpy
 from skvae._core.checks import check_sizes, shown
-from skvae._core.process import isolated
-from skvae._sklearn.compat import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from skvae._sklearn.estimator import Estimator, check_weight
-from skvae._sklearn.rows import check_rows, on_arrays
+from skvae._sklearn.estimator import check_weight
+from skvae._sklearn.rows import check_rows
 from skvae.fitting import explain_split
 from skvae.multilabel._fit import Fit, fit_model
-from skvae.multilabel._fitted import FittedClassifier
-from skvae.multilabel._labels import Labels, Table, check_target, read_label_sets, read_labels
+from skvae.multilabel._fitted import FittedClassifier, Stream
+from skvae.multilabel._labels import (
+    Labels,
+    Table,
+    check_target,
+    names_of_labels,
+    read_labels,
+    read_part,
+)
 from skvae.multilabel._model import Architecture
 from skvae.multilabel._plan import (
     FOLDS,
@@ -30,18 +33,22 @@ from skvae.multilabel._plan import (
     resolve_patience,
     resolve_step_rows,
 )
+from skvae.multilabel._predict import Predictor
+from skvae.multilabel._stream import go_on
 from skvae.training import Budget, Outcome
 from skvae.watching import Watch
+
+# Losses that are kept of a stream.
+_REMEMBERED = 1000
 
 # Most latents that n_components=None takes: the covariance of a code is estimated from a batch.
 _MOST_COMPONENTS = 128
 
 
-class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
-    """Everything between the constructor's parameters and a prediction."""
+class BaseMultilabel(Predictor):
+    """Everything between the constructor's parameters and a fitted model."""
 
     _is_resumable = True
-    _fitted: FittedClassifier
 
     n_components: int | None
     hidden_layer_sizes: Any
@@ -66,12 +73,13 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
     device: str | torch.device
     random_state: Any
     verbose: int
+    loss_curve_: list[float]
 
     # ------------------------------------------------------------------ fit
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        # At most three parts: folds from two starts, and all rows. Callbacks are torn down by what is
-        # set here.
+        # At most three parts: folds from two starts, and all rows. Callbacks are torn down by what
+        # is set here.
         watch = Watch(self, ("loss",)).call(self, 3, X, y, sample_weight)
         with self._restored_on_failure(), watch:
             table = self._read(X, y, sample_weight)
@@ -83,7 +91,7 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 self._plan(watch, table.n_samples),
                 random_state,
             )
-            self._publish(fit, table.labels)
+            self._publish(fit, table.labels, names_of_labels(y))
         watch.close(self._what_was_kept(fit, watch))
         self._warn(fit.outcome)
         self._warn_unknown(fit.unknown, getattr(y, "columns", self.classes_))
@@ -97,6 +105,36 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             return Table(X, read_labels(y), None)
         weight, positive = check_weight(sample_weight, X, 2)
         return Table(X[positive], read_labels(y[positive]), weight)
+
+    def _partial_fit(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
+        watch = Watch(self, ("loss",))
+        with self._restored_on_failure(), watch:
+            past: FittedClassifier | None = getattr(self, "_fitted", None)
+            table = self._read_part(X, y, classes, sample_weight, past)
+            architecture = self._resolve_architecture(table) if past is None else past.architecture
+            plan = self._plan(watch, table.n_samples)
+            random_state = check_random_state(self.random_state)
+            fit, stream = go_on(past, table, architecture, plan, random_state)
+            losses = [] if past is None else self.loss_curve_
+            names = getattr(self, "label_names_in_", names_of_labels(y, classes))
+            self._publish(fit, table.labels, names, stream)
+            self.loss_curve_ = [*losses, *self.loss_curve_][-_REMEMBERED:]
+            self.n_iter_ = stream.n_calls
+        watch.close(f"pass {self.n_iter_}, loss {self.loss_curve_[-1]:.4f}")
+        self._warn(fit.outcome)
+
+    def _read_part(
+        self, X: Any, y: Any, classes: Any, sample_weight: Any, past: FittedClassifier | None
+    ) -> Table:
+        y = check_target(y, type(self).__name__)
+        X = check_rows(self, X, reset=past is None, ensure_min_samples=2 if past is None else 1)
+        check_consistent_length(X, y)
+        known = None if past is None else (self.classes_, not self.multilabel_)
+        labels = read_part(y, classes, known)
+        if sample_weight is None:
+            return Table(X, labels, None)
+        weight, positive = check_weight(sample_weight, X, 2 if past is None else 1)
+        return Table(X[positive], labels.part(positive), weight)
 
     def _resolve_architecture(self, table: Table) -> Architecture:
         n_labels = table.labels.values.shape[1]
@@ -150,7 +188,9 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             watcher=watch,
         )
 
-    def _publish(self, fit: Fit, labels: Labels) -> None:
+    def _publish(
+        self, fit: Fit, labels: Labels, names: np.ndarray | None, stream: Stream | None = None
+    ) -> None:
         """Set every fitted attribute: arrays and builtins."""
         values, outcome = fit.model.flat.values, fit.outcome
         self._fitted = FittedClassifier(
@@ -159,8 +199,12 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
             parameters=values.detach().cpu().numpy().copy(),
             threshold=fit.threshold,
             sparse_labels=sparse.issparse(labels.values),
+            stream=stream,
         )
         self.classes_ = labels.classes
+        vars(self).pop("label_names_in_", None)
+        if names is not None:
+            self.label_names_in_ = names
         self.multilabel_ = not labels.exclusive
         self.n_components_ = self._n_features_out = fit.model.architecture.n_components
         cut = expit(fit.threshold)
@@ -231,135 +275,3 @@ class BaseMultilabel(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transform
         else:
             message = explain_split(n_samples, self.validation_fraction, done)
         self._warn_of(f"{message}, or set early_stopping=False and a number as threshold.")
-
-    # -------------------------------------------------------------- predict
-
-    def _rows(self, X: Any) -> Any:
-        """Check rows to be judged."""
-        check_is_fitted(self)
-        return check_rows(self, X, reset=False)
-
-    @isolated
-    def transform(self, X: Any) -> np.ndarray:
-        """Map rows to the latent space that they share with label sets: Fx(x).
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to map.
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_components_)
-            Codes, float32 for a float32 X and float64 otherwise.
-        """
-        X = self._rows(X)
-        return self._fitted.codes(X)
-
-    @isolated
-    def encode_labels(self, Y: Any) -> np.ndarray:
-        """Map label sets to the latent space that they share with rows: Fe(y).
-
-        Parameters
-        ----------
-        Y : {array-like, sparse matrix} of shape (n_sets, n_labels)
-            Label sets, as an indicator matrix with a column for each of ``classes_``; NaN, None, NA
-            or -1 is a missing label. One that never varied in training counts for nothing.
-
-        Returns
-        -------
-        Z : ndarray of shape (n_sets, n_components_)
-            Codes.
-        """
-        check_is_fitted(self)
-        values = read_label_sets(Y, self._fitted.architecture.n_labels)
-        return self._fitted.label_codes(values)
-
-    @isolated
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Give how far each label's score is above its threshold: what is positive is predicted.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples, n_labels) or (n_samples,)
-            Log-odds less those of ``threshold_``. For a one-dimensional y the scores of its
-            classes, whose softmax is ``predict_proba``; of two classes, the second's less the
-            first's.
-        """
-        X = self._rows(X)
-        if self.multilabel_:
-            return self._fitted.margins(X)
-        raw = self._fitted.scores(X)
-        return raw[:, 1] - raw[:, 0] if raw.shape[1] == 2 else raw
-
-    @isolated
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Give the probability of each label.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge.
-
-        Returns
-        -------
-        probability : ndarray of shape (n_samples, n_labels)
-            Of the label being present, in the order of ``classes_``. A tuned ``threshold_`` is not
-            in them. For a one-dimensional y they add up to one.
-        """
-        X = self._rows(X)
-        raw = self._fitted.scores(X)
-        return expit(raw) if self.multilabel_ else softmax(raw, axis=1)
-
-    @isolated
-    def predict(self, X: Any) -> Any:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge.
-
-        Returns
-        -------
-        labels : {ndarray, sparse array} of shape (n_samples, n_labels) or (n_samples,)
-            An indicator matrix of integers, sparse where that of fit was; for a one-dimensional y
-            the likeliest class.
-        """
-        X = self._rows(X)
-        if self.multilabel_:
-            return self._fitted.label_sets(X)
-        return self.classes_[self._fitted.scores(X).argmax(1)]
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Give the accuracy, as every classifier does: of label sets, that of the whole set.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge.
-        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
-            Their labels, as ``fit`` takes them, none missing.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row weights.
-
-        Returns
-        -------
-        accuracy : float
-            Share of the rows that are predicted without an error.
-        """
-        y, weight = as_numpy(y, "y"), as_numpy(sample_weight, "sample_weight")
-        with on_arrays():
-            return float(super().score(X, y, sample_weight=weight))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.classifier_tags.multi_label = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

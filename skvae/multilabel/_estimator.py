@@ -48,18 +48,24 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         Share of Fx's hidden units that a step leaves out.
     input_dropout : float in [0, 1), default=0.2
         Share of the features that a step leaves out: each counts as its mean.
-    threshold : {"shared", "label"} or float in (0, 1), default="shared"
+    threshold : {"label", "shared"} or float in (0, 1), default="label"
         Probability above which a label of an indicator matrix is predicted. "shared" is one
-        threshold for all labels and "label" one per label, both chosen by the F1 of held-out rows.
-        It is not used for a one-dimensional y, for which the likeliest class is predicted.
+        threshold for all labels; "label" is one per label, shrunk to the shared one where a label
+        is rare. Both are chosen by the F1 of held-out rows. It is not used for a one-dimensional y,
+        for which the likeliest class is predicted.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto" is a twentieth of the rows, but at least 64 and at most 256.
     learning_rate_init : float, default=1e-3
         Adam's learning rate, which falls to zero along half a cosine over ``max_iter``.
     alpha : float, default=0.0
         Weight of the L2 penalty, divided by the number of rows, as in ``MLPClassifier``.
-    max_iter : int, default=100
-        Maximum number of epochs.
+    max_iter : int or "auto", default="auto"
+        Maximum number of epochs. "auto" is 100, or as many as make 1200 steps.
+    init : {"auto", "linear", "random"}, default="auto"
+        Where training begins. "linear" is ridge regression of the label sets, of rank
+        ``n_components``: it stays as a constant path beside Fx, and the networks begin silent.
+        "random" has no such path. With "auto" both are trained, and the held-out F1 chooses; where
+        no rows are held out, it is "linear".
     tol : float, default=1e-4
         Smallest gain in the held-out F1 (micro- plus macro-averaged) that counts as a gain.
     early_stopping : bool, default=True
@@ -72,8 +78,9 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         fewer than two rows per fold none are held out, the threshold is 0.5, and a warning says so.
     validation_fraction : float in (0, 1), default=0.15
         Share of rows held out if ``n_folds`` is 1.
-    n_iter_no_change : int, default=15
-        Epochs without a gain of ``tol`` after which training stops.
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without a gain of ``tol`` after which training stops; "auto" is a third of the
+        maximum.
     device : str or torch.device, default="auto"
         "cpu", "cuda", "cuda:1", "mps" or "xpu", or a ``torch.device`` of these. "auto" is a CUDA
         GPU where there is one and a step is large enough to gain, outside joblib's workers; else
@@ -103,8 +110,15 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
     best_validation_score_ : float or None
         The best of ``validation_scores_``; None without early stopping.
     n_iter_ : int
-        Number of epochs that the model was trained for; if one part is held out, all epochs that
-        were run.
+        Number of epochs that the model was trained for, or calls of ``partial_fit``; if one part is
+        held out, or the linear start is kept, all epochs that were run.
+    best_epoch_ : int
+        Epoch that the held-out rows chose; 0 is the linear start.
+    init_ : {"linear", "random"}
+        The start that was kept.
+    label_names_in_ : ndarray of shape (n_labels,)
+        Names of the labels. Present only if y is a frame whose columns have names that are all
+        strings, or ``partial_fit`` was given ``classes`` for them.
     n_skipped_steps_ : int
         Number of steps skipped because their gradient was not finite.
     device_ : str
@@ -262,4 +276,41 @@ class CanonicalCorrelatedAutoencoder(BaseMultilabel):
         predicted nearly everywhere.
         """
         self._fit(X, y, sample_weight)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @isolated
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> CanonicalCorrelatedAutoencoder:
+        """Go through rows once, from where the model stands, at a constant learning rate.
+
+        The first call takes the start and the units from its rows, so it should be given many. Each
+        later one judges its rows before it is trained on them: the last 1000 rows so judged choose
+        a tuned threshold, which is 0.5 before. ``init="auto"`` begins at the linear start.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows; at least two at the first call.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            Their labels, as ``fit`` takes them; a part need not have every label or class.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that a one-dimensional y will ever hold, needed at the first call; or a name
+            for each column of an indicator matrix.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights.
+
+        Returns
+        -------
+        self : CanonicalCorrelatedAutoencoder
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or y is outside its domain, has classes or columns that the first call
+            did not name, or training diverges. What was fitted before is then still there.
+        """
+        self._partial_fit(X, y, classes, sample_weight)
         return self

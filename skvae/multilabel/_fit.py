@@ -14,7 +14,7 @@ from skvae.multilabel._labels import Labels, Table
 from skvae.multilabel._model import Architecture, Model, build, make_rows, step_work
 from skvae.multilabel._plan import Plan, part_rows
 from skvae.multilabel._trainer import Folds, Trainer
-from skvae.training import Budget, Outcome, limit_threads, resolve_device, train
+from skvae.training import Budget, DivergenceError, Outcome, limit_threads, resolve_device, train
 
 # Training's type; a test of exact equivalences sets float64.
 TRAINING_DTYPE = torch.float32
@@ -141,34 +141,38 @@ def fit_folds(builder: Builder, parts: list[tuple[np.ndarray, np.ndarray]]) -> F
     plan, labels = builder.plan, builder.table.labels
     trials: list[Trial] = []
     for is_linear in plan.starts:
-        trial = try_start(builder.at(is_linear), parts)
-        trials.append(trial)
-        if trial.outcome.interrupted or plan.watcher.stopped:
+        name = "folds, random start" if trials else "folds"
+        try:
+            trials.append(try_start(builder.at(is_linear), parts, name))
+        except DivergenceError:
+            if not trials:
+                raise
+            break  # a start that diverges has lost
+        if trials[-1].outcome.interrupted or plan.watcher.stopped:
             break
     best = max(trials, key=lambda trial: trial.value)  # of equals the first, the linear one
     outcome, folds = best.outcome, best.folds
     is_start = best.builder.architecture.is_linear and plan.early_stopping
     interrupted = trials[-1].outcome.interrupted
-    if interrupted and (len(parts) > 1 or not (outcome.best_epoch or is_start)):
+    still_rising = any(trial.outcome.still_rising for trial in trials)
+    if interrupted and (len(parts) > 1 or not outcome.best_epoch):
         raise KeyboardInterrupt  # nothing was learned that could be kept
     tuned = plan.tuned(labels)
     threshold = plan.fixed_threshold(labels) if tuned is None else folds.threshold(tuned)
     if len(parts) == 1:
-        outcome = replace(outcome, interrupted=interrupted)
+        outcome = replace(outcome, interrupted=interrupted, still_rising=still_rising)
         return finish(folds.trainers[0], labels, outcome, threshold)
     n_epochs = max(outcome.best_epoch, 0 if is_start else 1)
     fit = fit_whole(best.builder, replace(plan.budget, n_epochs=n_epochs), threshold)
     terms = fit.outcome.terms or outcome.terms
-    scores, still_rising = outcome.scores, outcome.still_rising
-    whole = replace(fit.outcome, terms=terms, scores=scores, still_rising=still_rising)
+    whole = replace(fit.outcome, terms=terms, scores=outcome.scores, still_rising=still_rising)
     return replace(fit, outcome=whole)
 
 
-def try_start(builder: Builder, parts: list[tuple[np.ndarray, np.ndarray]]) -> Trial:
+def try_start(builder: Builder, parts: list[tuple[np.ndarray, np.ndarray]], name: str) -> Trial:
     """Train the folds from the builder's start."""
     plan, folds = builder.plan, builder.folds(parts)
     evaluate = folds.evaluate if plan.early_stopping else None
-    name = "linear start" if builder.architecture.is_linear else "random start"
     with plan.watcher.stage(name, plan.budget.max_iter):
         outcome = run(folds, folds.parameters, evaluate, plan.budget, plan)
     value = max(outcome.scores) if outcome.scores else folds.evaluate()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,27 @@ from skvae.multilabel._model import Architecture, Model, Units, indicators
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Stream:
+    """Where a classifier stands that is fitted part by part.
+
+    ``optimizer`` is the state of Adam. ``scores`` and ``values``, (rows, n_labels), are of the last
+    rows that were judged before the model was trained on them; they choose the threshold.
+    """
+
+    seed: int
+    n_calls: int
+    optimizer: Mapping[str, np.ndarray]
+    scores: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FittedClassifier:
     """All that inference needs, as arrays and builtins: what a saved classifier consists of.
 
     ``parameters`` are those of the flat buffer, float32. ``threshold`` is one of raw scores, for
     all labels or for each. ``sparse_labels`` says whether label sets are given as a sparse array.
+    ``stream`` is there after ``partial_fit``.
     """
 
     architecture: Architecture
@@ -29,6 +45,7 @@ class FittedClassifier:
     parameters: np.ndarray
     threshold: float | np.ndarray
     sparse_labels: bool
+    stream: Stream | None = None
 
     def model(self, dtype: torch.dtype) -> Model:
         """Networks on the stored parameters."""

@@ -201,6 +201,59 @@ def _read_classes(y: np.ndarray) -> Labels:
     return Labels(values, classes, exclusive=True)
 
 
+def read_part(y: Any, classes: Any, past: tuple[np.ndarray, bool] | None) -> Labels:
+    """Read a checked y of which other parts come later.
+
+    Parameters
+    ----------
+    y : {ndarray, CSR matrix} of shape (n_samples, n_labels) or (n_samples,)
+        An indicator matrix, or one class per row.
+    classes : array-like of shape (n_classes,) or None
+        All classes, needed at the first part if y is one-dimensional; or a name for each column.
+    past : tuple of (classes, exclusive) or None
+        What the first part has fixed.
+
+    Raises
+    ------
+    ValueError
+        If y has classes or columns that were not there at first, or the classes are not named.
+    """
+    exclusive = y.ndim == 1
+    if past is not None and exclusive != past[1]:
+        kinds = ("an indicator matrix", "one class per row")
+        raise ValueError(f"y must be {kinds[past[1]]}, as before. Got {kinds[exclusive]}.")
+    given = None if classes is None else np.unique(classes) if exclusive else np.asarray(classes)
+    if exclusive:
+        known = given if past is None else past[0]
+        if known is None:
+            raise ValueError(
+                "classes must be passed on the first call to partial_fit: all that y will hold."
+            )
+        if given is not None and not np.array_equal(given, known):
+            raise ValueError(f"classes must stay {known.tolist()}. Got {given.tolist()}.")
+        index = np.searchsorted(known, y).clip(max=len(known) - 1)
+        if (known[index] != y).any():
+            raise ValueError(
+                f"y holds the class {y[known[index] != y][0]!s}, which is none of "
+                f"{known.tolist()}. "
+                f"Name all classes at the first call of partial_fit."
+            )
+        return Labels(np.eye(len(known), dtype=np.int8)[index], known, exclusive=True)
+    n_labels = y.shape[1]
+    expected = len(past[0]) if past is not None else n_labels if given is None else len(given)
+    if n_labels != expected:
+        raise ValueError(f"y must have {expected} columns, one for each label. Got {n_labels}.")
+    return Labels(read_indicators(y), np.arange(n_labels), exclusive=False)
+
+
+def names_of_labels(y: Any, classes: Any = None) -> np.ndarray | None:
+    """Names of the columns of an indicator matrix, if it is a frame whose names are strings."""
+    names = getattr(y, "columns", classes if np.ndim(y) > 1 else None)
+    if names is None or not all(isinstance(name, str) for name in names):
+        return None
+    return np.array(list(names), dtype=object)
+
+
 def read_indicators(y: Any) -> Any:
     """Read an indicator matrix as 1, 0 and -1, int8, sparse where y is.
 

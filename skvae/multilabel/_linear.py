@@ -1,11 +1,11 @@
 """The linear start of the multi-label classifier: ridge regression of label sets, of low rank.
 
-With u the centred features, r = y - prevalence a row's label residuals and V the directions in which
-the fitted residuals vary most, the code is the ridge regression of V'r on u, each coordinate over
-its standard deviation, and the scores of the labels are linear in what the codes predict of r. The
-codes of features and of label sets are then white and as correlated as ridge regression can make
-them: the linear case of the canonical-correlated autoencoder (principal label space transformation,
-Tai and Lin 2012, with the residuals projected as fitted, Chen and Lin 2012).
+With u the centred features, r = y - prevalence the residuals of a row's labels and V the directions
+in which the fitted residuals vary most, the code is the ridge regression of V'r on u, each
+coordinate over its standard deviation; labels are scored by what the codes predict of r. Codes of
+features and of label sets are then white, and as correlated as ridge regression makes them: the
+linear case of the canonical-correlated autoencoder (principal label space transformation, Tai and
+Lin 2012, with the residuals projected as fitted, Chen and Lin 2012).
 """
 
 from __future__ import annotations
@@ -317,10 +317,8 @@ def _calibrate(labels: Labels, predicted: np.ndarray, weight: np.ndarray) -> tup
             slope = mass * (expit(score) - there)
         gradient = np.array([(slope * predicted).sum(), slope.sum()]) * free
         # Where predictions part the labels without an error, nothing else bounds the gain.
-        return float(lost) + _GAIN_DECAY * parameters[0] ** 2, gradient + [
-            2.0 * _GAIN_DECAY * parameters[0],
-            0.0,
-        ]
+        gradient[0] += 2.0 * _GAIN_DECAY * parameters[0]
+        return float(lost) + _GAIN_DECAY * float(parameters[0]) ** 2, gradient
 
     found = minimize(loss, 4.0 * free * [1.0, -0.5], jac=True, method="BFGS", tol=1e-10)
     gain, offset = found.x.tolist()

@@ -140,8 +140,8 @@ class Model:
         spread = 1.0 / as_tensor(self.units.label_scale)
         label_encoder.copy_(as_tensor(linear.label_axes).divide(spread).nan_to_num_(0.0, 0.0, 0.0))
         draw_glorot(decoder, generator)
-        used = as_tensor(linear.axes.any(axis=1)).to(decoder.device)
-        decoder[:, used] = as_tensor(linear.scores).to(decoder)[:, used]
+        rank = int(linear.axes.any(axis=1).sum())
+        decoder[:, :rank] = as_tensor(linear.scores[:, :rank])
         self.decoder.output_bias.copy_(as_tensor(linear.bias))
 
     def code(self, x: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:

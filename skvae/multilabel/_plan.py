@@ -16,12 +16,12 @@ from skvae.training import Budget, Watcher
 FOLDS = 3
 _FOLDED_ROWS = 5000
 
-# max_iter="auto": at least so many epochs, and at least so many steps. A few hundred rows make an
+# max_iter="auto": at least so many epochs, and at least so many steps: a few hundred rows make an
 # epoch of a handful of steps.
 _LEAST_EPOCHS, _LEAST_STEPS = 100, 1200
 
-# n_iter_no_change="auto": this share of max_iter. Beside the linear start the first steps often lose
-# what later ones, at a smaller learning rate, gain.
+# n_iter_no_change="auto": this share of max_iter. Beside the linear start the first steps often
+# lose what later ones, at a smaller learning rate, gain.
 _PATIENCE = 1 / 3
 
 # Cells that the scores of held-out rows may fill: 128 MiB of float32.
