@@ -30,6 +30,7 @@ from benchmarks import (
     reach,
     scale,
     sharing,
+    sources,
     start,
     step,
 )
@@ -46,6 +47,7 @@ BENCHMARKS = {
     "reach": reach,
     "scale": scale,
     "sharing": sharing,
+    "sources": sources,
     "gpu": gpu,
     "images": images,
     "import": import_time,

@@ -11,7 +11,7 @@ from mixed import FRAME, N, draws, in_polars
 
 from skvae.estimators._read import _named, _select
 from skvae.likelihoods import Categorical, Columns, Gaussian, Nonparanormal, Ordinal
-from skvae.tables import read_source, write_columns
+from skvae.tables import read_raw_table, write_columns
 
 GAP = np.arange(N) % 4 == 1
 LEVELS = np.resize(["a", "b", "c"], N).tolist()
@@ -25,7 +25,7 @@ def gapped(cells, null=None):
 
 def read(X, columns=(), weight=None):
     """Source, likelihood and table of a fit to X."""
-    source = read_source(X)
+    source = read_raw_table(X)
     return source, *Columns(columns).resolve(partial(_select, X), source, _named, weight)
 
 
@@ -162,7 +162,7 @@ def test_columns_may_be_missing_entirely_in_later_rows(table):
     else:
         rows = [table.clear(2), pl.DataFrame({name: [None, None] for name in table.columns})]
     for later in rows:
-        numbers = fitted.encode(read_source(later))
+        numbers = fitted.encode(read_raw_table(later))
         assert np.isnan(numbers).all()
         decoded = fitted.decode(np.zeros_like(numbers), missing=fitted.missing(numbers))
         assert [*decoded.dtypes] == [*table.dtypes]
@@ -177,7 +177,7 @@ def test_columns_without_a_cell_at_fit_are_numbers_of_which_nothing_is_known(lik
     kept = likelihood if isinstance(likelihood, Nonparanormal) else Gaussian(noise="feature")
     assert repr(chosen["none"]) == repr(kept)
     assert table.number_names.count("none") == 1
-    later = read_source(pd.DataFrame({"none": ["new", None], "other": [1.0, 2.0]}))
+    later = read_raw_table(pd.DataFrame({"none": ["new", None], "other": [1.0, 2.0]}))
     numbers = table.encode(later)
     assert table.missing(numbers).tolist() == [[True, False], [True, False]]
     assert table.decode(np.zeros_like(numbers))["none"].tolist() == [None, None]
@@ -186,7 +186,7 @@ def test_columns_without_a_cell_at_fit_are_numbers_of_which_nothing_is_known(lik
 
 def test_rows_that_are_dropped_may_leave_a_column_without_cells():
     frame = pd.DataFrame({"one": gapped(LEVELS), "other": NUMBERS})
-    source = read_source(frame).take(GAP)
+    source = read_raw_table(frame).take(GAP)
     _, table = Columns().resolve(partial(_select, frame), source, _named)
     assert table.missing(table.encode(source)).tolist() == [[True, False]] * int(GAP.sum())
 
@@ -195,7 +195,7 @@ def test_rows_that_are_dropped_may_leave_a_column_without_cells():
 def test_unknown_levels_are_missing_or_an_error(likelihood):
     kind = pd.CategoricalDtype(["low", "mid", "high", "top"], ordered=True)
     frame = pd.DataFrame({"grade": pd.Series(np.resize(["low", "mid", "high"], N), dtype=kind)})
-    later = read_source(pd.DataFrame({"grade": pd.Series(["mid", None, "top"], dtype=kind)}))
+    later = read_raw_table(pd.DataFrame({"grade": pd.Series(["mid", None, "top"], dtype=kind)}))
     _, _, table = read(frame, [("grade", likelihood(), ["grade"])])
     assert table.missing(table.encode(later)).ravel().tolist() == [False, True, True]
     _, _, strict = read(frame, [("grade", likelihood(handle_unknown="error"), ["grade"])])
@@ -207,15 +207,15 @@ def test_unknown_levels_count_as_pooled_but_missing_ones_do_not():
     frame = pd.DataFrame({"town": ["Ulm"] * 20 + ["Bonn"] * 20 + ["Kiel", "Trier"]})
     pooled = Categorical(min_frequency=5, handle_unknown="error")
     _, _, table = read(frame, [("town", pooled, ["town"])])
-    numbers = table.encode(read_source(pd.DataFrame({"town": ["Paris", "Kiel", None]})))
+    numbers = table.encode(read_raw_table(pd.DataFrame({"town": ["Paris", "Kiel", None]})))
     np.testing.assert_array_equal(numbers, [[0, 0, 1], [0, 0, 1], [np.nan] * 3])
 
 
 def test_numbers_that_are_levels_may_be_missing():
     _, _, table = read(FRAME[["rooms", "weight"]])
     later = pd.DataFrame({"rooms": pd.array([1, None, 99], dtype="Int64"), "weight": 70.0})
-    assert table.encode(read_source(later))[:, table.starts[0]].tolist()[::2] == [0.0, 3.0]
-    assert table.missing(table.encode(read_source(later)))[:, 0].tolist() == [False, True, False]
+    assert table.encode(read_raw_table(later))[:, table.starts[0]].tolist()[::2] == [0.0, 3.0]
+    assert table.missing(table.encode(read_raw_table(later)))[:, 0].tolist() == [False, True, False]
 
 
 def test_log_jacobian_counts_observed_cells():
@@ -224,7 +224,7 @@ def test_log_jacobian_counts_observed_cells():
     numbers = table.encode(source)
     each = [table.log_jacobian(numbers, np.eye(2)[[j] * 600]) for j in range(2)]
     np.testing.assert_allclose(each[0] + each[1], table.log_jacobian(numbers))
-    one = table.encode(read_source(np.where([True, False], X, np.nan)))
+    one = table.encode(read_raw_table(np.where([True, False], X, np.nan)))
     np.testing.assert_array_equal(table.log_jacobian(one, ~np.isnan(one)), each[0])
 
 
@@ -251,7 +251,7 @@ def test_given_cells_are_as_they_were(table):
 
 def test_given_cells_go_before_missing_ones_and_the_rest_is_decoded():
     source, _, table = read(FRAME[["weight", "sex"]])
-    later = read_source(
+    later = read_raw_table(
         pd.DataFrame({"weight": [np.nan, 70.5, np.nan], "sex": ["male", None, None]})
     )
     missing = np.array([[False, True], [True, True], [True, False]])
@@ -275,7 +275,7 @@ UNKNOWN = {
 def test_given_levels_may_be_new(series):
     frame = pd.DataFrame if isinstance(series, pd.Series) else pl.DataFrame
     _, _, table = read(frame({"one": series}))
-    rows = table.decode(np.eye(3), given=read_source(frame({"one": ["new", None, "b"]})))
+    rows = table.decode(np.eye(3), given=read_raw_table(frame({"one": ["new", None, "b"]})))
     assert rows["one"].to_list()[::2] == ["new", "b"]
     assert rows["one"][1] in LEVELS
     assert type(rows["one"].dtype) is type(series.dtype)
@@ -287,7 +287,7 @@ def test_given_numbers_are_not_bent_to_the_type_of_fit(dtype, value):
     is_polars = dtype is pl.UInt8
     frame, column = (pl.DataFrame, pl.Series) if is_polars else (pd.DataFrame, pd.Series)
     _, _, table = read(frame({"one": column(list(range(N)), dtype=dtype)}))
-    given = read_source(frame({"one": [value, 7.0]}))
+    given = read_raw_table(frame({"one": [value, 7.0]}))
     assert table.decode(np.zeros((2, 1)), given=given)["one"].to_list() == [value, 7.0]
 
 
@@ -304,7 +304,7 @@ GIVEN = {
 def test_columns_without_a_cell_at_fit_take_given_ones(frame, cells):
     _, _, table = read(frame({"none": [None] * N, "other": NUMBERS}))
     later = frame({"none": cells, "other": [1.0, 2.0]})
-    rows = table.decode(np.zeros((2, 2)), given=read_source(later))
+    rows = table.decode(np.zeros((2, 2)), given=read_raw_table(later))
     assert rows["none"].to_list() == later["none"].to_list()
 
 

@@ -29,7 +29,7 @@ from skvae.nn import Convolutional, ResidualDense
 from skvae.onnx import register_converters, to_onnx
 from skvae.onnx._export import graph_of
 from skvae.onnx._operators import OperatorsOfOnnx, cholesky, find, log_gamma, solve_lower
-from skvae.tables import read_source
+from skvae.tables import read_raw_table
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -95,7 +95,7 @@ STRINGS = {"sex", "grade", "town"}
 def numbers_of(frame):
     """Cells of a frame as numbers and strings, by the names of its columns."""
     cells = {}
-    for raw in read_source(frame).columns:
+    for raw in read_raw_table(frame).columns:
         are_strings = raw.name in STRINGS
         empty, kind = ("", object) if are_strings else (np.nan, np.float64)
         values = [empty if v is None or v != v else v for v in raw.values]

@@ -159,6 +159,7 @@ def arguments(function, model, y, convert=lambda array: array):
         "Y": convert(LABELS),
         "y": convert(CLASSES if y is None else y),
         "sample_weight": convert(WEIGHT),
+        "classes": np.unique(y) if y is not None and y.ndim == 1 else None,
         "factors": convert(np.arange(24).reshape(12, 2) % 3),
         "estimator": model,
         "random_state": 0,

@@ -10,6 +10,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from skvae._core.compat import convert_to_numpy
+
 
 @functools.cache
 def numpy_type(dtype: torch.dtype) -> np.dtype:
@@ -30,13 +32,20 @@ def as_tensor(array: np.ndarray, dtype: torch.dtype | None = None) -> Tensor:
     return tensor if dtype is None else tensor.to(dtype)
 
 
+def is_array_of_others(value: Any) -> bool:
+    """Say whether a value is an array of another library than NumPy: a tensor, or CuPy's."""
+    if isinstance(value, Tensor):
+        return True
+    return hasattr(value, "__array_namespace__") and not isinstance(value, np.ndarray | np.generic)
+
+
 def as_numpy(value: Any, name: str = "X") -> Any:
-    """Give a torch tensor, or a list of such, as NumPy arrays; the rest as it is.
+    """Give an array of another library, or a list of tensors, as NumPy arrays; the rest as it is.
 
     A sparse tensor becomes a SciPy matrix.
 
-    The gradient is left behind, a tensor on a device is copied to the CPU, and types that NumPy
-    does not have, such as bfloat16, become float32.
+    Memory of the CPU is shared, that of a device is copied. The gradient is left behind, and types
+    that NumPy does not have, such as bfloat16, become float32.
 
     Parameters
     ----------
@@ -53,7 +62,7 @@ def as_numpy(value: Any, name: str = "X") -> Any:
     if isinstance(value, list | tuple) and len(value) and isinstance(value[0], Tensor):
         return [as_numpy(row, name) for row in value]
     if not isinstance(value, Tensor):
-        return value
+        return _shared(value) if is_array_of_others(value) else value
     try:
         tensor = value.detach()
         if tensor.is_quantized:
@@ -69,6 +78,15 @@ def as_numpy(value: Any, name: str = "X") -> Any:
             f"{name} is a torch tensor whose values cannot be read as a NumPy array: "
             f"{reason}. Pass a dense tensor on the CPU, or an array."
         ) from error
+
+
+def _shared(array: Any) -> np.ndarray:
+    """Values of an array by the DLPack protocol; as its library gives them, where that fails."""
+    try:
+        return np.from_dlpack(array, device="cpu")
+    # What scikit-learn's move_to expects of libraries with older protocols, or another device.
+    except (AttributeError, BufferError, NotImplementedError, RuntimeError, TypeError, ValueError):
+        return convert_to_numpy(array)
 
 
 def _dense(tensor: Tensor) -> np.ndarray:

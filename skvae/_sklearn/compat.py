@@ -9,6 +9,7 @@ import numpy as np
 import sklearn
 from sklearn.base import _fit_context as fit_context
 from sklearn.decomposition import _pca
+from sklearn.utils import _array_api
 from sklearn.utils._indexing import _get_column_indices as column_indices
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import (
@@ -20,6 +21,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
+from sklearn.utils.validation import _check_n_features as check_n_features
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 if TYPE_CHECKING:
@@ -136,12 +138,14 @@ __all__ = [
     "StrOptions",
     "TransformerMixin",
     "check_feature_names_in",
+    "check_n_features",
     "check_sample_weight",
     "column_indices",
     "fit_context",
     "infer_dimension",
     "is_pandas_na",
     "is_scalar_nan",
+    "move_to_kind",
     "output_library",
     "set_output_library",
     "with_callbacks",
@@ -165,6 +169,14 @@ def output_library(estimator: Any, method: str = "transform") -> str | None:
     else:
         library = getattr(estimator, "_sklearn_output_config", {}).get(method, "default")
     return None if library == "default" else library
+
+
+def move_to_kind(array: np.ndarray, like: Any) -> Any:
+    """Give a NumPy array in the library and on the device of an array; dispatch has to be on."""
+    xp, _, device = _array_api.get_namespace_and_device(like)
+    if hasattr(_array_api, "move_to"):  # since 1.8
+        return _array_api.move_to(array, xp=xp, device=device)
+    return xp.asarray(array, device=device)
 
 
 def set_output_library(estimator: Any, method: str, library: str) -> None:

@@ -14,10 +14,11 @@ from sklearn.exceptions import ConvergenceWarning
 from skvae._core.checks import shown
 from skvae._sklearn.caller import fitted_by_user, warn
 from skvae._sklearn.compat import BaseEstimator, CallbackSupportMixin
+from skvae._sklearn.kind import InKind
 from skvae._sklearn.rows import check_sample_weight
 
 
-class Saved(BaseEstimator):
+class Saved(InKind, BaseEstimator):
     """A failed fit leaves the former state, and a pickle states its format."""
 
     # The page of the class, to which its representation in a notebook links.

@@ -13,6 +13,7 @@ from scipy.special import ndtri
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._core.arrays import as_numpy
 from skvae._sklearn.targets import read_image_shape
 
 # Rows drawn from a prior whose quantiles have no closed form: at most and at least this many, and
@@ -267,6 +268,7 @@ def _unnamed_rows() -> Iterator[None]:
 
 
 def _dense(X: Any) -> np.ndarray:
+    X = as_numpy(X)
     dense = np.asarray(X.toarray() if sparse.issparse(X) else X, dtype=np.float64)
     return dense[:, None] if dense.ndim == 1 else dense
 

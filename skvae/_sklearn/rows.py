@@ -1,8 +1,8 @@
 """What users give as rows, targets, weights and latents, checked and as NumPy arrays.
 
-Results here are NumPy arrays whatever comes in. So tensors are converted on entry, and
-scikit-learn's checks are run without array API dispatch, so that they convert other libraries'
-arrays, too, and do not ask one library's arrays for another's types.
+Inside all arrays are NumPy's, whatever comes in. So those of other libraries are converted on
+entry, and scikit-learn's checks are run without array API dispatch, so that they do not ask one
+library's arrays for another's types. ``skvae._sklearn.kind`` hands results out in kind.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import validate_data
 
 from skvae._core.arrays import as_numpy
+from skvae._core.sources import Source, Stored
 from skvae._sklearn import compat
 
 _FLOATS = [np.float64, np.float32]
@@ -47,17 +48,21 @@ def takes_gaps(estimator: Any) -> bool:
 def check_rows(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
     """Give rows as an array or a CSR matrix of float64 or float32, checked by scikit-learn.
 
+    A source stays where it is, as ``Stored``. One that is fitted to is read once here.
+
     Parameters
     ----------
     estimator : estimator
         Remembers, or compares, the number and the names of the features.
-    X : {array-like, sparse matrix, Tensor} of shape (n_samples, n_features)
+    X : {array-like, sparse matrix, Tensor, Source} of shape (n_samples, n_features)
         Rows.
     reset : bool
         Whether the estimator is fitted to them anew.
     **options
         Further ones of ``validate_data``.
     """
+    if isinstance(X, Source):
+        return _check_source(estimator, X, reset, options.get("ensure_min_samples", 1))
     options = {"accept_sparse": "csr", "dtype": _FLOATS, **options}
     finite = "allow-nan" if takes_gaps(estimator) else True
     X = _without_na(as_numpy(X))
@@ -90,6 +95,54 @@ def _check_axes(estimator: Any, X: Any) -> None:
     raise ValueError(
         f"X must have 2 axes, rows and columns, as everywhere in scikit-learn. Found array with "
         f"dim {len(shape)}, of shape {shape}. Reshape it: X.reshape(len(X), -1).{networks}"
+    )
+
+
+def _check_source(estimator: Any, source: Source, reset: bool, least: int) -> Stored:
+    """Check what a source says of itself, and have its rows checked as they are read."""
+    compat.check_n_features(estimator, source, reset=reset)
+    names = source.feature_names
+    if reset and names is not None:
+        estimator.feature_names_in_ = np.asarray(names, dtype=object)
+    elif reset and hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if names is not None and fitted is not None and list(names) != list(fitted):
+        wrong = next(j for j, name in enumerate(names) if name != fitted[j])
+        raise ValueError(
+            f"The feature names should match those that were passed during fit. Got "
+            f"{names[wrong]!r} as feature {wrong}, which was {fitted[wrong]!r}."
+        )
+    if len(source) < least:
+        raise ValueError(_too_few(estimator, source, 0, least))
+    dtype = np.float32 if np.dtype(source.dtype) == np.float32 else np.float64
+    stored = Stored(source, dtype, is_checked=True, takes_gaps=takes_gaps(estimator))
+    if reset:
+        stored.survey()
+    return stored
+
+
+def refuse_source(X: Any, what: str, remedy: str) -> None:
+    """Raise ValueError if X is a source, of which something cannot be made.
+
+    Parameters
+    ----------
+    X : object
+        What was given as rows.
+    what : str
+        What takes none, and why, as a sentence without its full stop.
+    remedy : str
+        What to do, as a sentence.
+    """
+    if isinstance(X, Source):
+        raise ValueError(f"{what}. Got a {type(X).__name__} of {len(X)} rows. {remedy}")
+
+
+def _too_few(estimator: Any, X: Any, axis: int, least: int) -> str:
+    what = ("sample", "feature")[axis]
+    return (
+        f"Found array with {X.shape[axis]} {what}(s) (shape={X.shape}) while a minimum of "
+        f"{least} is required by {type(estimator).__name__}."
     )
 
 
@@ -131,6 +184,11 @@ def check_table(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int 
     ValueError
         If there are fewer rows, no columns, or others than at fit; or if X is sparse.
     """
+    refuse_source(
+        X,
+        "A likelihood by columns takes a table in memory, because it counts levels and quantiles",
+        "Give rows of it, such as source[:1000], or one likelihood for all columns.",
+    )
     if sparse.issparse(X):
         raise ValueError(
             "A likelihood by columns takes a dense table. Got a sparse matrix. Give X.toarray(), "
@@ -148,12 +206,9 @@ def check_table(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int 
         X = array.astype(object)
     with on_arrays():
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-    for axis, what, least in ((0, "sample", ensure_min_samples), (1, "feature", 1)):
+    for axis, least in enumerate((ensure_min_samples, 1)):
         if X.shape[axis] < least:
-            raise ValueError(
-                f"Found array with {X.shape[axis]} {what}(s) (shape={X.shape}) while a minimum of "
-                f"{least} is required by {type(estimator).__name__}."
-            )
+            raise ValueError(_too_few(estimator, X, axis, least))
     return X
 
 

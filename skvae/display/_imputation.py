@@ -11,7 +11,7 @@ import numpy as np
 from skvae._sklearn.fitted import Fitted, len_of, take_rows
 from skvae.display import _canvas
 from skvae.display._scatter import axis_limits
-from skvae.tables import Raw, read_source
+from skvae.tables import Raw, read_raw_table
 
 # Most rows of X that are filled.
 _MOST_ROWS = 2000
@@ -172,16 +172,16 @@ class ImputationDisplay:
             If rows, fills and names do not fit together, or nothing is missing in X, or nothing is
             filled.
         """
-        source, fills = read_source(X), [read_source(fill) for fill in X_filled]
-        n_columns = len(source.columns)
-        shape = source.n_samples, n_columns
+        raw_table, fills = read_raw_table(X), [read_raw_table(fill) for fill in X_filled]
+        n_columns = len(raw_table.columns)
+        shape = raw_table.n_samples, n_columns
         for fill in fills:
             if (fill.n_samples, len(fill.columns)) != shape:
                 raise ValueError(
                     f"X_filled must hold tables of the shape of X, {shape}. "
                     f"Got {(fill.n_samples, len(fill.columns))}."
                 )
-        names = [str(name) for name in source.names] if feature_names is None else feature_names
+        names = [str(name) for name in raw_table.names] if feature_names is None else feature_names
         if len(names) != n_columns:
             raise ValueError(
                 f"feature_names must hold {n_columns} names, one for each column. Got {len(names)}."
@@ -189,7 +189,7 @@ class ImputationDisplay:
         columns = [
             (str(name), *read)
             for j, name in enumerate(names)
-            if (read := _read(source.columns[j], [fill.columns[j] for fill in fills]))
+            if (read := _read(raw_table.columns[j], [fill.columns[j] for fill in fills]))
         ]
         if not columns:
             raise ValueError(

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils import check_array
 
+from skvae._core.arrays import as_numpy
 from skvae._sklearn.fitted import Fitted, len_of, take_rows
 from skvae.display import _canvas, _rows
 
@@ -131,7 +132,7 @@ class OutlierDisplay:
                 f"{fitted.name} has no score_samples with an offset_. Give an outlier detector, "
                 f"such as VAEOutlierDetector."
             )
-        scores = fitted.whole.score_samples(X)
+        scores = as_numpy(fitted.whole.score_samples(X))
         if rows is None:
             rows = np.argsort(scores, kind="stable")[:n_rows]
         rows = _checked_rows(rows, len_of(X))
@@ -139,7 +140,7 @@ class OutlierDisplay:
         shares = names = None
         if hasattr(fitted.last, "explain"):
             given = chosen if fitted.before is None else fitted.before.transform(chosen)
-            shares = np.asarray(fitted.last.explain(given))
+            shares = np.asarray(as_numpy(fitted.last.explain(given)))
             names = [str(name) for name in getattr(given, "columns", [])] or None
             names = fitted.feature_names(X) if names is None else names
         return cls.from_scores(

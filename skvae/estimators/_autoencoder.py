@@ -298,7 +298,7 @@ class Autoencoder(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows to encode.
 
         Returns
@@ -320,7 +320,7 @@ class Autoencoder(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows to score.
 
         Returns

@@ -147,7 +147,7 @@ class BaseAutoencoder(LikelihoodOfColumns, Generator, Estimator, ABC):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows; at least two. A sparse X is made dense a batch at a time.
         y : Ignored
             Not used; present for scikit-learn's conventions.
@@ -204,7 +204,7 @@ class BaseAutoencoder(LikelihoodOfColumns, Generator, Estimator, ABC):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows; at least two at the first call.
         y : Ignored
             Not used; present for scikit-learn's conventions.

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvae._core.checks import shown
 from skvae._core.process import isolated
 from skvae._sklearn.caller import warn
-from skvae._sklearn.rows import check_rows, check_table
+from skvae._sklearn.rows import check_rows, check_table, refuse_source
 from skvae.estimators._transform import Transformer
 from skvae.inference import (
     check_domain,
@@ -23,7 +23,7 @@ from skvae.inference import (
     draw_latents,
     expected_cells,
 )
-from skvae.tables import Source, given_cells, library_of, plain_table, read_source
+from skvae.tables import RawTable, given_cells, library_of, plain_table, read_raw_table
 
 # Rows are warned of if fewer effective draws stand behind them, or fewer than this share of the
 # draws that are asked for.
@@ -75,6 +75,9 @@ class Generator(Transformer):
         array([[5.1, 3.4, 1.4, 0.2]])
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
+        refuse_source(
+            X, "impute gives all rows back, in memory", "Give rows of it, such as source[:1000]."
+        )
         rows = self._check_rows(X)
         missing = np.flatnonzero(np.isnan(rows.sum(1)))
         numbers = rows.toarray() if sparse.issparse(rows) else np.array(rows)
@@ -84,8 +87,8 @@ class Generator(Transformer):
         table, library = self._fitted.table, library_of(X)
         if library is None and table is None:
             return type(rows)(numbers) if sparse.issparse(rows) else numbers
-        source = read_source(X)
-        result = (table or plain_table(source)).decode(numbers, library=library, given=source)
+        raw_table = read_raw_table(X)
+        result = (table or plain_table(raw_table)).decode(numbers, library=library, given=raw_table)
         if library == "pandas":
             result.index = X.index
         return result
@@ -151,11 +154,11 @@ class Generator(Transformer):
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         rng = np.random.default_rng(seed)
-        fitted, source, offset = self._fitted, None, None
+        fitted, raw_table, offset = self._fitted, None, None
         if given is None:
             Z = self._drawn_latents(n_samples, seed)
         else:
-            rows, source = self._conditions(given)
+            rows, raw_table = self._conditions(given)
             Z = self._latents_given(rows, n_samples, seed)
             rows = rows.repeat(n_samples, 0)
             offset = fitted.view.offset(rows)
@@ -165,11 +168,11 @@ class Generator(Transformer):
         gaps = fitted.missingness.draw(len(Z), rng) if missing else None
         if given is not None:
             numbers = np.where(np.isnan(rows), numbers, rows)
-            if gaps is not None and source is None:
+            if gaps is not None and raw_table is None:
                 gaps &= np.isnan(rows)
-        if source is not None:
-            source = source.take(np.arange(source.n_samples).repeat(n_samples))
-        return self._given_out(numbers, rng if observation_noise else None, gaps, source)
+        if raw_table is not None:
+            raw_table = raw_table.take(np.arange(raw_table.n_samples).repeat(n_samples))
+        return self._given_out(numbers, rng if observation_noise else None, gaps, raw_table)
 
     def _drawn_latents(self, n_samples: int, seed: int) -> np.ndarray:
         """Draw latents from the prior, or the latent density."""
@@ -211,27 +214,28 @@ class Generator(Transformer):
             )
         return Z.reshape(-1, Z.shape[-1])
 
-    def _conditions(self, given: Any) -> tuple[np.ndarray, Source | None]:
+    def _conditions(self, given: Any) -> tuple[np.ndarray, RawTable | None]:
         """Read given cells: as numbers, NaN where they are to be drawn, and of a table as such."""
-        table, source = self._fitted.table, None
+        refuse_source(given, "given are cells of few rows", "Give these, such as source[:10].")
+        table, raw_table = self._fitted.table, None
         if table is not None:
             names: list[Any] = table.names
         else:
             names = list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
         if isinstance(given, Mapping):
             kinds = None if table is None else [column.kind for column in table.columns]
-            source = given_cells(given, names, kinds)
+            raw_table = given_cells(given, names, kinds)
         elif library_of(given) is not None:
-            source = read_source(given).aligned(names)
+            raw_table = read_raw_table(given).aligned(names)
         elif table is not None:
-            source = read_source(check_table(self, given, reset=False))
-        if table is not None and source is not None:
-            rows = table.encode(source)
-            table.check_given(source, rows)
-        elif source is not None:
-            rows, source = source.numbers, None
+            raw_table = read_raw_table(check_table(self, given, reset=False))
+        if table is not None and raw_table is not None:
+            rows = table.encode(raw_table)
+            table.check_given(raw_table, rows)
+        elif raw_table is not None:
+            rows, raw_table = raw_table.numbers, None
         else:
             rows = check_rows(self, given, reset=False)
             rows = rows.toarray() if sparse.issparse(rows) else rows
         check_domain(self._fitted.architecture.likelihood, rows, self._names_of(table))
-        return rows.astype(self._fitted.dtype), source
+        return rows.astype(self._fitted.dtype), raw_table

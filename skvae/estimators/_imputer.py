@@ -25,7 +25,8 @@ from skvae._sklearn.compat import (
     with_callbacks,
 )
 from skvae._sklearn.estimator import Estimator
-from skvae._sklearn.rows import check_rows, check_table
+from skvae._sklearn.kind import in_kind
+from skvae._sklearn.rows import check_rows, check_table, refuse_source
 from skvae.estimators._base import BaseAutoencoder
 from skvae.estimators._components import LIKELIHOODS, OBJECTIVES, resolve
 from skvae.estimators._holdout import N_TRIALS, choose_by_hidden_cells
@@ -38,7 +39,7 @@ from skvae.tables import (
     library_of,
     missing_cells,
     plain_table,
-    read_source,
+    read_raw_table,
     take_columns,
 )
 from skvae.watching import Watch, check_no_callbacks
@@ -243,8 +244,8 @@ class VAEImputer(TransformerMixin, Estimator):
         if self.strategy == "sample":
             filled = self.estimator_.sample(given=kept, random_state=self.random_state)
             if library_of(X) is not None and not self._is_table:
-                source = read_source(kept)
-                filled = plain_table(source).decode(filled, given=source)
+                raw_table = read_raw_table(kept)
+                filled = plain_table(raw_table).decode(filled, given=raw_table)
             if library_of(X) == "pandas":
                 filled.index = X.index
         else:
@@ -264,6 +265,7 @@ class VAEImputer(TransformerMixin, Estimator):
         return join_columns(filled, marks, names)
 
     @available_if(_adds_indicators)
+    @in_kind
     @isolated
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Put the gaps back, which the indicators of ``add_indicator`` mark.
@@ -336,6 +338,12 @@ class VAEImputer(TransformerMixin, Estimator):
 
     def _checked(self, X: Any, reset: bool) -> tuple[Any, np.ndarray]:
         """Rows with gaps, and where these are, (n_samples, n_features)."""
+        refuse_source(
+            X,
+            "VAEImputer gives all rows back, in memory",
+            "Fit a VariationalAutoencoder to it, and fill rows block by block, with "
+            "impute(source[:1000]) for instance.",
+        )
         value = self.missing_values
         if not (value is None or is_scalar_nan(value) or is_pandas_na(value)):
             X = as_missing(X, self.missing_values)

@@ -16,14 +16,15 @@ from skvae._core.math import weighted_quantile
 from skvae._core.process import isolated
 from skvae._sklearn.compat import Interval, StrOptions, fit_context, with_callbacks
 from skvae._sklearn.estimator import Estimator, check_weight
-from skvae._sklearn.rows import check_rows, check_table
+from skvae._sklearn.rows import check_rows, check_table, refuse_source
 from skvae.estimators._components import LIKELIHOODS, resolve
 from skvae.estimators._publish import last_pass
-from skvae.estimators._read import by_columns
+from skvae.estimators._read import is_table
 from skvae.estimators._vae import VariationalAutoencoder
+from skvae.estimators._words import NO_SOURCE_OF_OUTLIERS
 from skvae.fitting import TERMS
 from skvae.inference import Fitted, Typical, find_typical
-from skvae.tables import as_rows_of, library_of, read_source
+from skvae.tables import as_rows_of, by_blocks, read_raw_table
 from skvae.watching import Watch, check_no_callbacks
 
 # Most rounds of the robust start, which ends where no weight moves by more than this share of the
@@ -214,11 +215,8 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
     def _checked(self, X: Any, reset: bool) -> Any:
         """Give X as an array of numbers, or as it is where the model takes tables."""
         if reset:
-            if self.estimator is not None:
-                self._is_table = by_columns(self.estimator.likelihood) is not None
-            else:
-                kinds = {c.kind for c in read_source(X).columns} if library_of(X) else {"number"}
-                self._is_table = kinds != {"number"}
+            refuse_source(X, *NO_SOURCE_OF_OUTLIERS)
+            self._is_table = is_table(self.estimator, X)
         if self._is_table:
             return check_table(self, X, reset=reset, ensure_min_samples=1 + reset)
         X = check_rows(self, X, reset=reset, ensure_min_samples=1 + reset)
@@ -232,8 +230,8 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
             return clone(self.estimator)
         likelihood: Any = "gaussian"
         if self._is_table:
-            source = read_source(X)
-            numbers = [j for j, column in enumerate(source.columns) if column.kind == "number"]
+            raw_table = read_raw_table(X)
+            numbers = [j for j, column in enumerate(raw_table.columns) if column.kind == "number"]
             gaussian = resolve("gaussian", LIKELIHOODS).set_params(noise="feature")
             likelihood = [("numbers", gaussian, numbers)] if numbers else "auto"
         else:
@@ -309,8 +307,6 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
         return model._check_rows(X).astype(np.float64)
 
     def _read(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = self._checked(X, reset=False)
         return self._numbers(self.estimator_, X if self._columns is None else self._scaled(X))
 
     @isolated
@@ -319,7 +315,7 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows.
 
         Returns
@@ -328,15 +324,16 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
             Of median 0 over the rows of fit. Those of clean rows are about normal deviates,
             whichever cells are missing; a row without any has 0.
         """
-        numbers = self._read(X)
-        return self._typical.scores(self.estimator_._fitted, numbers)
+        check_is_fitted(self)
+        X, fitted = self._checked(X, reset=False), self.estimator_._fitted
+        return by_blocks(lambda rows: self._typical.scores(fitted, self._read(rows)), X)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score rows from the offset: outliers are below 0.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows.
 
         Returns
@@ -351,7 +348,7 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows.
 
         Returns
@@ -386,7 +383,9 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
         .. [1] Mayrhofer and Filzmoser (2023), "Multivariate outlier explanations using Shapley
            values and Mahalanobis distances", Econometrics and Statistics, eq. 9.
         """
-        numbers = self._read(X)
+        check_is_fitted(self)
+        refuse_source(X, "explain gives a number per cell", "Give rows, such as source[:100].")
+        numbers = self._read(self._checked(X, reset=False))
         shares = of_cells = self._typical.shares(self.estimator_._fitted, numbers)
         if self._columns is not None:
             shares = np.zeros((len(of_cells), self.n_features_in_))

@@ -16,7 +16,7 @@ from skvae.estimators._components import LIKELIHOODS, resolve
 from skvae.estimators._words import cannot_go_on
 from skvae.inference import Fitted
 from skvae.likelihoods import Columns, Likelihood
-from skvae.tables import Table, read_source
+from skvae.tables import Table, library_of, read_raw_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,13 @@ def by_columns(value: Any) -> Columns | None:
     return Columns([(value if isinstance(value, str) else "all", likelihood, slice(None))])
 
 
+def is_table(model: Any, X: Any) -> bool:
+    """Say whether a model takes X by columns, or without one whether some hold no numbers."""
+    if model is not None:
+        return by_columns(model.likelihood) is not None
+    return library_of(X) is not None and any(c.kind != "number" for c in read_raw_table(X).columns)
+
+
 def read_rows(estimator: Any, X: Any, sample_weight: Any, past: Fitted | None) -> Read:
     """Read X for a fit.
 
@@ -91,13 +98,13 @@ def read_rows(estimator: Any, X: Any, sample_weight: Any, past: Fitted | None) -
     if columns is None:
         rows = X if kept is None else X[kept]
         return Read(X=rows, weight=weight, likelihood=resolve(estimator.likelihood, LIKELIHOODS))
-    source = read_source(X)
-    source = source if kept is None else source.take(kept)
+    raw_table = read_raw_table(X)
+    raw_table = raw_table if kept is None else raw_table.take(kept)
     if past is None or past.table is None:
-        likelihood, table = columns.resolve(partial(_select, X), source, _named, weight)
+        likelihood, table = columns.resolve(partial(_select, X), raw_table, _named, weight)
     else:
         likelihood, table = past.architecture.likelihood, past.table
-    return Read(X=table.encode(source), weight=weight, likelihood=likelihood, table=table)
+    return Read(X=table.encode(raw_table), weight=weight, likelihood=likelihood, table=table)
 
 
 def _select(X: Any, selector: Any) -> list[int]:

@@ -18,7 +18,7 @@ from skvae._sklearn.estimator import check_weight
 from skvae._sklearn.rows import check_latents, check_rows, check_table
 from skvae.estimators._linear import LinearModel
 from skvae.inference import Fitted, check_domain
-from skvae.tables import Source, Table, read_source, write_columns
+from skvae.tables import RawTable, Table, read_raw_table, write_columns
 
 
 class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -36,7 +36,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         if table is None:
             X = check_rows(self, X, reset=False)
         else:
-            X = table.encode(read_source(check_table(self, X, reset=False)))
+            X = table.encode(read_raw_table(check_table(self, X, reset=False)))
         check_domain(self._fitted.architecture.likelihood, X, self._names_of(table))
         return X
 
@@ -57,7 +57,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         numbers: np.ndarray,
         rng: np.random.Generator | None = None,
         missing: np.ndarray | None = None,
-        given: Source | None = None,
+        given: RawTable | None = None,
     ) -> Any:
         """Rows of numbers as users get them: a table as that of fit, or as ``set_output`` asks.
 
@@ -87,7 +87,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows to map.
 
         Returns
@@ -166,7 +166,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows to score.
         y : Ignored
             Not used; present for scikit-learn's conventions.

@@ -320,7 +320,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows to encode.
 
         Returns
@@ -342,7 +342,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame, Source} of shape (n_samples, n_features)
             Rows to score.
         n_draws : int, default=100
             Quasi-random draws per row; with more of them the error falls and the time grows.

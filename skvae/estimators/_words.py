@@ -55,3 +55,11 @@ def cannot_go_on(name: str, then: Any, now: Any) -> str:
         f"The fitted networks cannot go on with another {name!r}: they have {shown(then)}. Got "
         f"{shown(now)}. Set it back, or call fit with warm_start=False."
     )
+
+
+# Why the outlier detector's fit takes no source, and what to do.
+NO_SOURCE_OF_OUTLIERS = (
+    "VAEOutlierDetector weighs all rows in up to 20 rounds, each of which would read them several "
+    "times",
+    "Fit it to rows drawn at random, source[rows], and give the source to its other methods.",
+)

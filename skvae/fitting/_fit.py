@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.special import stdtrit
+from sklearn.utils.random import sample_without_replacement
 
 from skvae._core.arrays import as_tensor
+from skvae._core.sources import Rest
 from skvae.fitting import _plan
 from skvae.fitting._plan import Plan, plan_work
 from skvae.fitting._race import race
 from skvae.fitting._trainer import Trainer
 from skvae.model import Architecture, Model, Parts
 from skvae.starts import Prepared, prepare, prepare_stream
-from skvae.tables import Rows, View, pick
+from skvae.tables import Rows, View, most_held, pick
 from skvae.training import Adam, Outcome, resolve_device
 
 # Confidence of the test by which a trained epoch replaces the start. Lower, and tables of some
@@ -79,12 +81,21 @@ class Resumed:
 
 
 def split(
-    n_samples: int, fraction: float | None, random_state: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Part rows into training and held-out ones; None for the latter if there are too few."""
+    n_samples: int,
+    fraction: float | None,
+    random_state: np.random.RandomState,
+    most: int | None = None,
+) -> tuple[Any, np.ndarray | None]:
+    """Part rows into training and held-out ones; None for the latter if there are too few.
+
+    If these are more than ``most``, so many are, and the others' index takes no memory.
+    """
     n_held = 0 if fraction is None else math.ceil(fraction * n_samples)
     if n_held < 2 or n_samples - n_held < 2:
-        return np.arange(n_samples), None
+        return np.arange(n_samples) if most is None else Rest(np.arange(0), n_samples), None
+    if most is not None and n_held > most:
+        held = np.sort(sample_without_replacement(n_samples, most, random_state=random_state))
+        return Rest(held, n_samples), held
     order = random_state.permutation(n_samples)
     return np.sort(order[n_held:]), np.sort(order[:n_held])
 
@@ -152,7 +163,7 @@ def fit_model(
     """
     seed = int(random_state.randint(2**31 - 1))
     fraction = plan.validation_fraction if plan.budget.max_iter > 0 else None
-    training, held_out = split(X.shape[0], fraction, random_state)
+    training, held_out = split(X.shape[0], fraction, random_state, most_held(X))
     if held_out is not None:
         check_settled(plan)
     trained_rows = (X, weight) if held_out is None else part_of(X, weight, training)
@@ -201,9 +212,9 @@ def run(trainer: Trainer, judged: bool, has_left_start: bool) -> tuple[Fit, bool
     return fit, has_left_start or start_bounds is None or gained(trainer, start_bounds)
 
 
-def part_of(X: Any, weight: np.ndarray | None, index: np.ndarray) -> tuple[Any, np.ndarray | None]:
+def part_of(X: Any, weight: np.ndarray | None, index: Any) -> tuple[Any, np.ndarray | None]:
     """Rows at ``index``, where they lie, with their weights."""
-    return pick(X, index), None if weight is None else weight[index]
+    return pick(X, index), None if weight is None else weight[index[:]]
 
 
 def refit_start(

@@ -14,7 +14,7 @@ from skvae._sklearn.compat import BaseComposition
 from skvae.likelihoods._auto import choose
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._joint import Joint
-from skvae.tables import Column, Source, Table, read_column
+from skvae.tables import Column, RawTable, Table, read_column
 
 # Name, likelihood and columns.
 Entry = tuple[str, Any, Any]
@@ -121,7 +121,7 @@ class Columns(BaseComposition):
     def resolve(
         self,
         select: Select,
-        source: Source,
+        raw_table: RawTable,
         named: Callable[[Any], Any],
         weight: np.ndarray | None = None,
     ) -> tuple[Likelihood, Table]:
@@ -131,7 +131,7 @@ class Columns(BaseComposition):
         ----------
         select : callable
             Gives positions of columns for what an entry names them by.
-        source : Source
+        raw_table : RawTable
             The columns, of the rows that count.
         named : callable
             As in ``check``.
@@ -145,9 +145,9 @@ class Columns(BaseComposition):
         table : Table
             From columns to numbers.
         """
-        owner = self._owners(select, self.check(named), source)
+        owner = self._owners(select, self.check(named), raw_table)
         columns = [
-            read_column(raw, owner[j][1].coding, weight) for j, raw in enumerate(source.columns)
+            read_column(raw, owner[j][1].coding, weight) for j, raw in enumerate(raw_table.columns)
         ]
         blocks: dict[Any, list[int]] = {}
         for j, (entry, likelihood) in enumerate(owner):
@@ -163,19 +163,19 @@ class Columns(BaseComposition):
             n_numbers = sum(column.width for column in own)
             parts.append((_for_columns(owner[members[0]][1], own), n_numbers))
         table = Table(
-            library=source.library,
-            names=source.names,
+            library=raw_table.library,
+            names=raw_table.names,
             columns=columns,
             starts=starts,
             asked=self.asked(select),
         )
         if len(parts) == 1 and _shares(owner[0][1]):  # it is PCA's table
             return parts[0][0], table
-        return Joint(parts, _chosen(owner, source)), table
+        return Joint(parts, _chosen(owner, raw_table)), table
 
     @staticmethod
     def _owners(
-        select: Select, entries: list[Entry], source: Source
+        select: Select, entries: list[Entry], raw_table: RawTable
     ) -> list[tuple[str, Likelihood]]:
         """Name and likelihood of each column."""
         owner: dict[int, tuple[str, Likelihood]] = {}
@@ -184,18 +184,18 @@ class Columns(BaseComposition):
             for j in select(selector):
                 if j in owner:
                     raise ValueError(
-                        f"Column {source.columns[j].name!r} has two likelihoods, {owner[j][0]!r} "
-                        f"and {name!r}. Leave it out of one."
+                        f"Column {raw_table.columns[j].name!r} has two likelihoods, "
+                        f"{owner[j][0]!r} and {name!r}. Leave it out of one."
                     )
                 owner[j] = name, likelihood
-        for j, raw in enumerate(source.columns):
+        for j, raw in enumerate(raw_table.columns):
             if j not in owner or (_has_levels(owner[j][1]) and raw.is_missing.all()):
                 likelihood = choose(raw)
                 name = _snake(type(likelihood).__name__)
                 while name in taken:
                     name += "_auto"
                 owner[j] = name, likelihood
-        return [owner[j] for j in range(len(source.columns))]
+        return [owner[j] for j in range(len(raw_table.columns))]
 
 
 def _has_levels(likelihood: Likelihood) -> bool:
@@ -217,15 +217,15 @@ def _for_columns(likelihood: Likelihood, columns: list[Column]) -> Likelihood:
     return likelihood.for_levels([own.totals for own in levels])
 
 
-def _chosen(owner: list[tuple[str, Likelihood]], source: Source) -> Columns:
+def _chosen(owner: list[tuple[str, Likelihood]], raw_table: RawTable) -> Columns:
     """The likelihood of each column as it can be given again: by name, or else by position."""
-    is_named = source.library in ("pandas", "polars") and all(
-        isinstance(name, str) for name in source.names
+    is_named = raw_table.library in ("pandas", "polars") and all(
+        isinstance(name, str) for name in raw_table.names
     )
     entries: dict[tuple[str, str], tuple[Likelihood, list[Any]]] = {}
     for j, (name, likelihood) in enumerate(owner):
         _, columns = entries.setdefault((name, repr(likelihood)), (clone(likelihood), []))
-        columns.append(source.names[j] if is_named else j)
+        columns.append(raw_table.names[j] if is_named else j)
     named: dict[str, tuple[str, Likelihood, list[Any]]] = {}
     for (name, _), (likelihood, columns) in entries.items():
         while name in named:

@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.linalg import cholesky, eigh
 from sklearn.utils.extmath import randomized_svd
 
+from skvae._sklearn.rows import on_arrays
 from skvae.likelihoods import Response
 from skvae.starts._factors import shrunk_noise
 from skvae.starts._spectrum import Residuals, Spectrum, signed
@@ -181,7 +182,8 @@ def _read(residuals: Residuals, varies: np.ndarray, k: int) -> _Sums:
     observed = ~np.isnan(rows)
     first, pattern = patterns(observed)
     order = np.argsort(pattern, kind="stable")
-    weight = residuals.root_weight[index][order] ** 2
+    own = residuals.weight
+    weight = np.ones(len(index)) if own is None else own[index][order]
     return _Sums(
         rows=np.where(observed, rows, 0.0)[order],
         weight=weight * (residuals.moments.count / residuals.moments.total_weight),
@@ -204,7 +206,8 @@ def _iterated(
     if k == 0:
         return np.zeros(d), loadings, noise_of(variance)
     rows, m = sums.rows * np.sqrt(sums.weight)[:, None], min(k, n)
-    _, sizes, axes = randomized_svd(rows, m, random_state=0)
+    with on_arrays():
+        _, sizes, axes = randomized_svd(rows, m, random_state=0)
     seen = sums.weight.sum() * sums.observed.mean()
     loadings[:, :m] = axes.T * (sizes / np.sqrt(seen))
 

@@ -15,7 +15,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.utils.extmath import svd_flip
 
 from skvae._sklearn.compat import infer_dimension
-from skvae.tables import Moments, blocks
+from skvae.tables import Moments, blocks, of_rows
 
 # Above this many features the covariance is not formed, unless all of its spectrum is asked for.
 DENSE_FEATURES = 1000
@@ -97,11 +97,6 @@ class Residuals:
     moments: Moments
     factor: np.ndarray
 
-    @cached_property
-    def root_weight(self) -> np.ndarray:
-        """Roots of the row weights."""
-        return np.ones(self.X.shape[0]) if self.weight is None else np.sqrt(self.weight)
-
     @property
     def divisor(self) -> float:
         """What the scatter is divided by for PCA's covariance.
@@ -119,7 +114,8 @@ class Residuals:
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the residuals times the roots of their weights, as dense blocks of rows."""
         for rows, block in blocks(self.X):
-            yield rows, (block - self.moments.mean) * self.factor * self.root_weight[rows, None]
+            root = np.sqrt(of_rows(self.weight, rows))[:, None]
+            yield rows, (block - self.moments.mean) * self.factor * root
 
     @cached_property
     def scatter(self) -> np.ndarray:
@@ -226,15 +222,16 @@ def _by_gram(residuals: Residuals) -> tuple[np.ndarray, np.ndarray]:
 def _by_lanczos(residuals: Residuals, n_pairs: int) -> tuple[np.ndarray, np.ndarray]:
     X, shift, factor = residuals.X, residuals.moments.mean, residuals.factor
     n_features = X.shape[1]
-    weight = residuals.root_weight**2
+    weight = residuals.weight
 
     def scatter_times(v: np.ndarray) -> np.ndarray:
         v = factor * v.ravel()
         if sparse.issparse(X):  # centred without touching the zeros
-            score = weight * (X @ v - shift @ v)
+            score = of_rows(weight, slice(0, X.shape[0])) * (X @ v - shift @ v)
             return factor * (X.T @ score - shift * score.sum())
         return factor * sum(
-            (block - shift).T @ (weight[rows] * ((block - shift) @ v)) for rows, block in blocks(X)
+            (block - shift).T @ (of_rows(weight, rows) * ((block - shift) @ v))
+            for rows, block in blocks(X)
         )
 
     operator = LinearOperator((n_features, n_features), matvec=scatter_times, dtype=np.float64)

@@ -11,8 +11,14 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
+from skvae._core.sources import Picked, Stored
+
 # Cells of a block: 8 MiB of float64.
 BLOCK_CELLS = 2**20
+
+# Most rows of a source that are held out, and most of their cells, 64 MiB of float32: enough to
+# tell epochs apart, and read once.
+_HELD_ROWS, _HELD_CELLS = 100_000, 2**24
 
 # Variances below this lose digits to underflow.
 _LEAST_VARIANCE = 1e-300
@@ -76,8 +82,10 @@ class ColumnRanges:
     def _extremes(self) -> tuple[np.ndarray, np.ndarray]:
         if sparse.issparse(self.X):
             return min_max_axis(self.X, axis=0, ignore_nan=True)
-        # In the rows' own type: a conversion would cost more than the comparison.
-        return np.fmin.reduce(self.X, 0), np.fmax.reduce(self.X, 0)
+        if isinstance(self.X, np.ndarray):
+            # In the rows' own type: a conversion would cost more than the comparison.
+            return np.fmin.reduce(self.X, 0), np.fmax.reduce(self.X, 0)
+        return _range_of(self.X)
 
     @property
     def minimum(self) -> np.ndarray:
@@ -102,8 +110,10 @@ class ColumnRanges:
 
     def fraction(self, column: int) -> float:
         """First value of a column that is not whole."""
-        cells = self.X[:, [column]]
-        values = cells.data if sparse.issparse(cells) else np.ravel(cells)
+        for _, block in blocks(self.X):
+            values = block[:, column]
+            if not _whole(values).all():
+                break
         return float(values[~_whole(values)][0])
 
     def name(self, column: int) -> str:
@@ -118,6 +128,8 @@ def _whole(values: np.ndarray) -> np.ndarray:
 
 def has_gaps(X: Any) -> bool:
     """Say whether a cell is missing."""
+    if getattr(X, "is_complete", False):  # of a source that was read before
+        return False
     if sparse.issparse(X):
         return bool(np.isnan(X.data).any())
     step = max(1, BLOCK_CELLS // X.shape[1])
@@ -146,9 +158,21 @@ def blocks(X: Any, width: int | None = None) -> Iterator[tuple[slice, np.ndarray
     """
     step = max(1, BLOCK_CELLS // max(X.shape[1], width or 1))
     for start in range(0, X.shape[0], step):
-        rows = slice(start, start + step)
+        rows = slice(start, min(start + step, X.shape[0]))
         block = X[rows].toarray() if sparse.issparse(X) else X[rows]
         yield rows, np.asarray(block, dtype=np.float64)
+
+
+def by_blocks(read: Callable[[Any], np.ndarray], X: Any) -> np.ndarray:
+    """Give what a function makes of rows, row by row; rows of a source are read in blocks."""
+    if edges_of(X) is None:
+        return read(X)
+    return np.concatenate([read(block) for _, block in blocks(X)])
+
+
+def of_rows(weight: np.ndarray | None, rows: slice) -> np.ndarray:
+    """Weights of some rows, 1 where there are none."""
+    return np.ones(rows.stop - rows.start) if weight is None else weight[rows]
 
 
 def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
@@ -170,9 +194,10 @@ def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
         elif has_gaps(X):
             mean, variance = _observed_moments(X, weight)
         else:
-            ones = np.ones(n_samples) if weight is None else weight
-            mean = sum(ones[rows] @ block for rows, block in blocks(X)) / total
-            variance = sum(ones[rows] @ (block - mean) ** 2 for rows, block in blocks(X)) / total
+            mean = sum(of_rows(weight, rows) @ block for rows, block in blocks(X)) / total
+            variance = (
+                sum(of_rows(weight, r) @ (block - mean) ** 2 for r, block in blocks(X)) / total
+            )
     if not np.isfinite(variance.sum()):
         raise ValueError(
             f"X spreads beyond what float64 can square: feature "
@@ -196,14 +221,14 @@ def weighted_moments(X: Any, weight: np.ndarray | None) -> Moments:
 
 def _observed_moments(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of the observed cells of each feature; 0 where there are none."""
-    weight = np.ones(X.shape[0]) if weight is None else weight
     total = np.zeros(X.shape[1])
     for rows, block in blocks(X):
-        total += weight[rows] @ ~np.isnan(block)
+        total += of_rows(weight, rows) @ ~np.isnan(block)
     total = np.where(total > 0, total, 1.0)
-    mean = sum(weight[rows] @ np.nan_to_num(b, posinf=np.inf) for rows, b in blocks(X)) / total
+    sums = (of_rows(weight, r) @ np.nan_to_num(block, posinf=np.inf) for r, block in blocks(X))
+    mean = sum(sums) / total
     squares = (
-        weight[rows] @ np.square(np.where(np.isnan(block), 0.0, block - mean))
+        of_rows(weight, rows) @ np.square(np.where(np.isnan(block), 0.0, block - mean))
         for rows, block in blocks(X)
     )
     return mean, sum(squares) / total
@@ -211,42 +236,28 @@ def _observed_moments(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np
 
 def share_of_zeros(X: Any, weight: np.ndarray | None) -> np.ndarray:
     """Weighted share of observed cells that are 0 in each feature."""
-    weight = np.ones(X.shape[0]) if weight is None else weight
     if sparse.issparse(X) and not has_gaps(X):
+        weight = of_rows(weight, slice(0, X.shape[0]))
         return 1.0 - weight @ (X != 0) / weight.sum()
     zeros, total = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     for rows, block in blocks(X):
-        zeros += weight[rows] @ (block == 0)
-        total += weight[rows] @ ~np.isnan(block)
+        zeros += of_rows(weight, rows) @ (block == 0)
+        total += of_rows(weight, rows) @ ~np.isnan(block)
     return np.divide(zeros, total, out=np.zeros_like(zeros), where=total > 0)
 
 
 def _varies(X: Any) -> bool:
     """Say whether any two rows differ."""
-    low = high = np.full(X.shape[1], np.nan)
-    for _, block in blocks(X):
-        low, high = np.fmin(low, np.fmin.reduce(block)), np.fmax(high, np.fmax.reduce(block))
+    low, high = _range_of(X)
     return bool((low < high).any())
 
 
-class Picked:
-    """Rows of a dense X at ``index``, gathered only when they are read.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        It may lie in a memory map.
-    index : ndarray of int
-        Rows of X.
-    """
-
-    def __init__(self, X: np.ndarray, index: np.ndarray) -> None:
-        self.X, self.index = X, index
-        self.shape = (len(index), X.shape[1])
-        self.dtype = X.dtype
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        return self.X[self.index[rows]]
+def _range_of(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest value of each column, read block by block."""
+    low = high = np.full(X.shape[1], np.nan)
+    for _, block in blocks(X):
+        low, high = np.fmin(low, np.fmin.reduce(block)), np.fmax(high, np.fmax.reduce(block))
+    return low, high
 
 
 class Derived:
@@ -263,11 +274,22 @@ class Derived:
     def __init__(self, X: Any, function: Callable[[np.ndarray], np.ndarray]) -> None:
         self.X, self.function = X, function
         self.shape, self.dtype = X.shape, X.dtype
+        self.is_complete = getattr(X, "is_complete", False)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         return self.function(self.X[rows])
 
 
-def pick(X: Any, index: np.ndarray) -> Any:
+def edges_of(X: Any) -> np.ndarray | None:
+    """Where pieces of rows begin that are read as a whole, and the end; None but for a source's."""
+    return getattr(X, "edges", None) if isinstance(X, Stored | Picked) else None
+
+
+def most_held(X: Any) -> int | None:
+    """Most rows of a source to hold out, which are to stay in memory; None for any other X."""
+    return None if edges_of(X) is None else max(2, min(_HELD_ROWS, _HELD_CELLS // X.shape[1]))
+
+
+def pick(X: Any, index: Any) -> Any:
     """Rows of X at ``index``, without a copy of a dense X."""
     return X[index] if sparse.issparse(X) else Picked(X, index)

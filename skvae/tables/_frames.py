@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skvae.tables._source import library_of, read_source
+from skvae.tables._raw import library_of, read_raw_table
 from skvae.tables._write import write_columns
 
 
@@ -16,7 +16,7 @@ def missing_cells(X: Any) -> np.ndarray:
     """Say which cells of a frame or an array are missing, (n_samples, n_features)."""
     if library_of(X) is None and X.dtype.kind == "f":
         return np.isnan(X)
-    return np.column_stack([column.is_missing for column in read_source(X).columns])
+    return np.column_stack([column.is_missing for column in read_raw_table(X).columns])
 
 
 def as_missing(X: Any, value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skvae.tables._source import Raw
+from skvae.tables._raw import Raw
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,8 @@ from scipy import sparse
 from torch import Tensor
 
 from skvae._core.arrays import as_tensor, numpy_type
-from skvae.tables._blocks import BLOCK_CELLS, has_gaps
+from skvae._core.sources import KEPT_BYTES
+from skvae.tables._blocks import BLOCK_CELLS, edges_of, has_gaps
 from skvae.tables._gaps import Gaps
 from skvae.tables._view import View
 
@@ -89,6 +90,50 @@ def shuffled(n_samples: int, n_features: int, generator: torch.Generator) -> Ten
         rows = rows[rows < n_samples]
         groups.append(rows[torch.randperm(len(rows), generator=generator)])
     return torch.cat(groups)
+
+
+def shuffled_pieces(
+    edges: np.ndarray, n_bytes: int, n_batches: int, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Shuffle rows that are read by pieces, and yield the index of batches of nearly equal size.
+
+    The pieces are shuffled, and the rows of consecutive ones together, of up to 64 and of as many
+    as are kept. No index of all rows is made.
+
+    Parameters
+    ----------
+    edges : ndarray of int of shape (n_pieces + 1,)
+        Where pieces begin, and the number of rows.
+    n_bytes : int
+        Size of a row.
+    n_batches : int
+        Number of batches.
+    generator : Generator
+        Of the order. It is read once, whatever else it draws meanwhile.
+    """
+    own = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    least, n_larger = divmod(int(edges[-1]), n_batches)
+    pending, n_done = torch.empty(0, dtype=torch.int64), 0
+    for group in _groups(edges, n_bytes, own):
+        rows = torch.cat([torch.arange(*edges[number : number + 2]) for number in group])
+        pending = torch.cat([pending, rows[torch.randperm(len(rows), generator=own)]])
+        while n_done < n_batches and len(pending) >= (size := least + (n_done < n_larger)):
+            yield pending[:size]
+            pending, n_done = pending[size:], n_done + 1
+
+
+def _groups(edges: np.ndarray, n_bytes: int, generator: torch.Generator) -> Iterator[list[int]]:
+    """Pieces in a new order, as many together as are kept."""
+    group: list[int] = []
+    room = KEPT_BYTES
+    for number in torch.randperm(len(edges) - 1, generator=generator).tolist():
+        size = int(edges[number + 1] - edges[number]) * n_bytes
+        if group and (size > room or len(group) == _SHUFFLED_RUNS):
+            yield group
+            group, room = [], KEPT_BYTES
+        group.append(number)
+        room -= size
+    yield group
 
 
 def _fits(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> bool:
@@ -274,16 +319,21 @@ class Rows:
         order = [torch.randperm(self.n_samples, generator=generator) for _ in range(rounds)]
         return self.take(torch.cat(order)[:n_rows]).inputs
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
+    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterable[Tensor]:
         """Give the index of every row once, in a new order, in batches whose sizes differ by one.
 
         So no batch is left with a row or two, whose step would be as long as a full one's.
         """
+        n_batches = -(-self.n_samples // batch_size)
+        edges = None if self.resident is not None else edges_of(self.source)
+        if edges is not None:
+            n_bytes = self.n_features * self.source.dtype.itemsize
+            return shuffled_pieces(edges, n_bytes, n_batches, generator)
         if self.resident is None:
             order = shuffled(self.n_samples, self.n_features, generator)
         else:
             order = torch.randperm(self.n_samples, generator=generator).to(self.device)
-        return order.tensor_split(-(-self.n_samples // batch_size))
+        return order.tensor_split(n_batches)
 
     def all(self) -> Iterator[tuple[slice, Batch]]:
         """Yield every row in order, in blocks of bounded memory."""

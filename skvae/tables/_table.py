@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from skvae.tables._levels import Coding, Levels, read_levels
+from skvae.tables._raw import TICKS, Raw, RawTable
 from skvae.tables._scores import Scores, read_scores
-from skvae.tables._source import TICKS, Raw, Source
 from skvae.tables._write import as_dates, plain, write_columns, write_table
 
 # Day, hour, minute, second, millisecond and microsecond.
@@ -158,7 +158,7 @@ def _range_of(raw: Raw) -> dict[str, float]:
     return {"minimum": float(values.min()), "maximum": float(values.max()), "step": step}
 
 
-def plain_table(source: Source) -> Table:
+def plain_table(raw_table: RawTable) -> Table:
     """Give a table of numbers as they are, in the types that they came in."""
     columns = [
         Column(
@@ -170,11 +170,11 @@ def plain_table(source: Source) -> Table:
             maximum=np.inf,
             step=1.0 if "int" in raw.dtype.lower() else 0.0,
         )
-        for raw in source.columns
+        for raw in raw_table.columns
     ]
     return Table(
-        library=source.library,
-        names=source.names,
+        library=raw_table.library,
+        names=raw_table.names,
         columns=columns,
         starts=list(range(len(columns))),
         asked="",
@@ -265,23 +265,23 @@ class Table:
         """Whether each cell of the table is missing in its numbers, (n_samples, n_columns)."""
         return np.isnan(numbers[:, self.starts])
 
-    def check_given(self, source: Source, numbers: np.ndarray) -> None:
+    def check_given(self, raw_table: RawTable, numbers: np.ndarray) -> None:
         """Raise ValueError if a cell that is given is a level that fit did not see."""
-        lost = self.missing(numbers) & ~np.column_stack([c.is_missing for c in source.columns])
+        lost = self.missing(numbers) & ~np.column_stack([c.is_missing for c in raw_table.columns])
         for row, j in np.argwhere(lost & [column.kind != "missing" for column in self.columns]):
             levels = self.columns[j].levels
             known = "" if levels is None else f" Known are {', '.join(levels.names[:10])}."
             raise ValueError(
-                f"given has {source.columns[j].values[row]!r} for column {self.columns[j].name!r}, "
-                f"which was not there at fit.{known}"
+                f"given has {raw_table.columns[j].values[row]!r} for column "
+                f"{self.columns[j].name!r}, which was not there at fit.{known}"
             )
 
-    def encode(self, source: Source) -> np.ndarray:
+    def encode(self, raw_table: RawTable) -> np.ndarray:
         """Numbers of a table, float32 if all of its columns are, else float64."""
-        is_single = all(raw.dtype in ("float32", "Float32") for raw in source.columns)
+        is_single = all(raw.dtype in ("float32", "Float32") for raw in raw_table.columns)
         kind = np.float32 if is_single else np.float64
-        numbers = np.empty((source.n_samples, self.width), dtype=kind)
-        for place, column, raw in zip(self.places, self.columns, source.columns, strict=True):
+        numbers = np.empty((raw_table.n_samples, self.width), dtype=kind)
+        for place, column, raw in zip(self.places, self.columns, raw_table.columns, strict=True):
             numbers[:, place] = column.encode(raw)
         return numbers
 
@@ -291,7 +291,7 @@ class Table:
         rng: np.random.Generator | None = None,
         library: str | None = None,
         missing: np.ndarray | None = None,
-        given: Source | None = None,
+        given: RawTable | None = None,
     ) -> Any:
         """Rows of numbers: a table as that of fit, or of another library.
 
@@ -305,7 +305,7 @@ class Table:
             What to give.
         missing : ndarray of bool of shape (n_samples, n_columns), optional
             Cells to leave missing.
-        given : Source of n_samples rows, optional
+        given : RawTable of n_samples rows, optional
             Its cells that are not missing replace the decoded ones, as they are.
         """
         places = zip(self.places, self.columns, strict=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skvae.tables._source import TICKS
+from skvae.tables._raw import TICKS
 
 if TYPE_CHECKING:
     from skvae.tables._table import Column

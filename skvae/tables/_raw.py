@@ -58,7 +58,7 @@ class Raw:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class RawTable:
     """A table as it is read.
 
     Attributes
@@ -78,13 +78,13 @@ class Source:
     columns: list[Raw]
     n_samples: int
 
-    def take(self, rows: np.ndarray) -> Source:
+    def take(self, rows: np.ndarray) -> RawTable:
         """Give the rows of a mask, or at an index."""
         columns = [replace(column, values=column.values[rows]) for column in self.columns]
         n_samples = np.count_nonzero(rows) if rows.dtype == bool else len(rows)
         return replace(self, columns=columns, n_samples=int(n_samples))
 
-    def aligned(self, names: list[Any]) -> Source:
+    def aligned(self, names: list[Any]) -> RawTable:
         """Give the columns of these names, without a cell where there are none.
 
         Raises
@@ -131,7 +131,7 @@ def _refuse_names(found: Iterable[Any], names: Sequence[Any]) -> None:
 
 def given_cells(
     given: Mapping[Any, Any], names: Sequence[Any], kinds: Sequence[str] | None
-) -> Source:
+) -> RawTable:
     """Read cells by the names of their columns as a table of one row.
 
     Parameters
@@ -155,7 +155,7 @@ def given_cells(
         cell = np.array([None], dtype=object)
         cell[0] = None if _is_missing(value) else value
         columns.append(_given_cell(str(name), cell, kind))
-    return Source(library="objects", names=list(names), columns=columns, n_samples=1)
+    return RawTable(library="objects", names=list(names), columns=columns, n_samples=1)
 
 
 def _given_cell(name: str, cell: np.ndarray, kind: str) -> Raw:
@@ -181,7 +181,7 @@ def library_of(X: Any) -> str | None:
     return library if library in ("pandas", "polars") and hasattr(X, "columns") else None
 
 
-def read_source(X: Any) -> Source:
+def read_raw_table(X: Any) -> RawTable:
     """Read a table.
 
     Parameters
@@ -213,7 +213,7 @@ def read_source(X: Any) -> Source:
             else _read_objects(name, X[:, j].tolist(), "object")
             for j, name in enumerate(names)
         ]
-    return Source(library=library, names=names, columns=read, n_samples=X.shape[0])
+    return RawTable(library=library, names=names, columns=read, n_samples=X.shape[0])
 
 
 def _read_pandas(series: Any, name: str) -> Raw:
