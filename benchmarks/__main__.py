@@ -33,6 +33,7 @@ from benchmarks import (
     sources,
     start,
     step,
+    wide,
 )
 from benchmarks.common import publish
 
@@ -56,6 +57,7 @@ BENCHMARKS = {
     "disentangle": disentangle,
     "multilabel": multilabel,
     "pairs": pairs,
+    "wide": wide,
     "osmfish": osmfish,
     "autoencoder": autoencoder,
     "adult": adult,

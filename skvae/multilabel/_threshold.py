@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # A label's own threshold counts as much as the shared one where it has so many positives.
-_PRIOR_POSITIVES = 50.0
+_PRIOR_POSITIVES = 300.0
 
 # Candidates for a threshold, and how many neighbours a candidate's value is averaged with: on a
 # few dozen held-out rows the best single one is best by chance.
@@ -76,11 +76,14 @@ def tune_threshold(
 
 
 def tune_thresholds(
-    score: np.ndarray, values: np.ndarray, weight: np.ndarray | None
+    score: np.ndarray,
+    values: np.ndarray,
+    weight: np.ndarray | None,
+    n_prior: float = _PRIOR_POSITIVES,
 ) -> tuple[np.ndarray, float]:
     """Find a threshold for each label, shrunk to the shared one.
 
-    A label's own best threshold has the weight n / (n + 50), n its number of present rows. The
+    A label's own best threshold has the weight n / (n + n_prior), n its number of present rows. The
     best one of a label with a handful of them is best by chance.
 
     Parameters
@@ -91,6 +94,8 @@ def tune_thresholds(
         Their labels.
     weight : ndarray of shape (n_samples,) or None
         Row weights.
+    n_prior : float, default=300.0
+        Number of present rows at which its own threshold counts as much as the shared one.
 
     Returns
     -------
@@ -105,5 +110,5 @@ def tune_thresholds(
     count = present.sum(0) if weight is None else weight @ present
     for j in np.flatnonzero(present.any(0)):
         own = tune_threshold(score[:, j : j + 1], values[:, j : j + 1], weight)[0]
-        thresholds[j] += count[j] / (count[j] + _PRIOR_POSITIVES) * (own - shared)
+        thresholds[j] += count[j] / (count[j] + n_prior) * (own - shared)
     return thresholds, value
