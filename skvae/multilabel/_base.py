@@ -116,7 +116,11 @@ class BaseMultilabel(Predictor):
             random_state = check_random_state(self.random_state)
             fit, stream = go_on(past, table, architecture, plan, random_state)
             losses = [] if past is None else self.loss_curve_
-            names = getattr(self, "label_names_in_", names_of_labels(y, classes))
+            names = getattr(
+                self,
+                "label_names_in_",
+                names_of_labels(y, None if table.labels.exclusive else classes),
+            )
             self._publish(fit, table.labels, names, stream)
             self.loss_curve_ = [*losses, *self.loss_curve_][-_REMEMBERED:]
             self.n_iter_ = stream.n_calls

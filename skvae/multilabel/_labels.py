@@ -247,8 +247,8 @@ def read_part(y: Any, classes: Any, past: tuple[np.ndarray, bool] | None) -> Lab
 
 
 def names_of_labels(y: Any, classes: Any = None) -> np.ndarray | None:
-    """Names of the columns of an indicator matrix, if it is a frame whose names are strings."""
-    names = getattr(y, "columns", classes if np.ndim(y) > 1 else None)
+    """Names of the columns of an indicator matrix, if all are strings."""
+    names = getattr(y, "columns", classes)
     if names is None or not all(isinstance(name, str) for name in names):
         return None
     return np.array(list(names), dtype=object)

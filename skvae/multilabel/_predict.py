@@ -148,7 +148,8 @@ class Predictor(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMix
             Of the label being present, in the order of ``classes_``. A tuned ``threshold_`` is not
             in them. For a one-dimensional y they add up to one.
         """
-        raw = self._fitted.scores(self._rows(X))
+        rows = self._rows(X)
+        raw = self._fitted.scores(rows)
         return self._in_columns(X, expit(raw) if self.multilabel_ else softmax(raw, axis=1))
 
     @isolated
