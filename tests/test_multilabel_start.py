@@ -210,6 +210,14 @@ def test_parts_teach_what_a_whole_does():
     assert clone(model).get_params() == model.get_params()
 
 
+def test_losses_of_a_stream_are_bounded(monkeypatch):
+    monkeypatch.setattr("skvae.multilabel._base._REMEMBERED", 4)
+    model = streamed(3)
+    assert model.n_iter_ == 9
+    assert len(model.loss_curve_) == 4
+    assert len(model._fitted.stream.scores) <= 1000
+
+
 def test_a_part_begins_where_the_last_one_ended():
     """Two calls, pickled between them, are two calls."""
     once, again = streamed(1), streamed(1)

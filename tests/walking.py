@@ -252,5 +252,5 @@ def whole_life(estimator, name):
     model, y = fits(estimator)[name]
     found = every_bit(model.fit(X, y), y)
     if hasattr(model, "partial_fit"):
-        found |= {f"stream, {k}": v for k, v in every_bit(model.partial_fit(X), y).items()}
+        found |= {f"stream, {k}": v for k, v in every_bit(model.partial_fit(X, y), y).items()}
     return found

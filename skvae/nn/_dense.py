@@ -109,23 +109,22 @@ class DenseNetwork(Network):
     def forward(self, x: Tensor, drop: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Map x of shape (rows, n_in) to (rows, n_out); ``drop`` alters each hidden layer."""
         x = self._input(x)
-        return self._forward(len(x), lambda weight: x @ weight.t(), drop)
+        return self._forward(x[:, :0], lambda weight: x @ weight.t(), drop)
 
     def forward_sparse(
         self, x: SparseInput, drop: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
         """Map sparse rows, shifted and scaled already, in the same way."""
-        return self._forward(len(x), x.product, drop)
+        return self._forward(self.params[-1].new_empty(len(x), 0), x.product, drop)
 
     def _forward(
         self,
-        n_rows: int,
+        h: Tensor,
         product: Callable[[Tensor], Tensor],
         drop: Callable[[Tensor], Tensor] | None,
     ) -> Tensor:
-        """Map rows of which only the products with weights are asked for."""
+        """Map rows of which only the products with weights are asked for; h has no column."""
         *hidden, output = self.params
-        h = output.new_empty(n_rows, 0)
         for k, block in enumerate(hidden):
             weight, bias = block[:, :-1], block[:, -1]
             h = product(weight) + bias if k == 0 else F.linear(h, weight, bias)
