@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
@@ -15,10 +16,12 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict, train_test_s
 from sklearn.utils import all_estimators
 
 from skvae import CanonicalCorrelatedAutoencoder
+from skvae._core.flat import bind
 from skvae.multilabel import _linear
 from skvae.multilabel._labels import Table, prevalence, read_labels
 from skvae.multilabel._linear import linear_start
 from skvae.multilabel._threshold import tune_threshold, tune_thresholds
+from skvae.nn import DenseNetwork, SparseInput
 from skvae.tables import weighted_moments
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -169,6 +172,26 @@ def test_words_are_better_read_from_the_linear_start():
         model.fit(words[train], labels[train])
         f1[init] = f1_score(labels[test], model.predict(words[test]), average="macro")
     assert f1["linear"] > f1["random"] + 0.05
+
+
+@pytest.mark.parametrize("hidden", [(), (6, 4)], ids=str)
+def test_sparse_rows_give_a_network_the_values_and_gradients_of_dense_ones(hidden):
+    """In float64, up to some dozen roundings; some features occur in no row."""
+    rng = np.random.RandomState(0)
+    rows = np.where(rng.rand(9, 30) < 0.1, rng.randn(9, 30), 0.0)
+    centre, results = rng.randn(30), []
+    for is_sparse in (False, True):
+        network = DenseNetwork(30, 5, 0 if hidden else 5, hidden, "tanh")
+        flat = bind([network], torch.float64, "cpu")
+        flat.values.copy_(torch.from_numpy(np.random.RandomState(1).randn(len(flat.values))))
+        if is_sparse:
+            raw = network.forward_sparse(SparseInput(csr_array(rows), centre))
+        else:
+            raw = network.forward(torch.from_numpy(rows - centre))
+        raw.square().sum().backward()
+        results.append((raw.detach().numpy(), flat.grads.numpy().copy()))
+    assert_allclose(results[1][0], results[0][0], rtol=1e-12, atol=1e-12)
+    assert_allclose(results[1][1], results[0][1], rtol=1e-10, atol=1e-10)
 
 
 def test_a_rare_label_takes_the_shared_threshold():
