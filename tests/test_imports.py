@@ -124,7 +124,8 @@ def distributions(extras):
 
 ABSENT = sorted(distributions(EXTRAS) - distributions(INSTALLED.split(",")))
 # Those of frames need pandas, which who has frames has.
-OF_FRAMES = {ROOT / "examples" / f"plot_{name}.py" for name in ("outliers", "tables", "tutorial")}
+OF_PANDAS = ("outliers", "tables", "tutorial", "words")
+OF_FRAMES = {ROOT / "examples" / f"plot_{name}.py" for name in OF_PANDAS}
 # The export needs its extra.
 OF_EXPORT = {ROOT / "examples" / "plot_onnx.py"}
 EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - OF_FRAMES - OF_EXPORT)
