@@ -35,15 +35,16 @@ train, test = train_test_split(X, random_state=0)
 # --------------
 # One object serves as encoder and as decoder, which is its mirror image.
 
-convolutional, residual = Convolutional((8, 8), channels=(64,)), ResidualDense()
+networks = {
+    "dense": None,
+    "convolutional": Convolutional((8, 8), channels=(64,)),
+    "residual": ResidualDense(),
+}
 models = {
-    "dense": VariationalAutoencoder(8, max_iter=24, random_state=0),
-    "convolutional": VariationalAutoencoder(
-        8, encoder=convolutional, decoder=convolutional, max_iter=24, random_state=0
-    ),
-    "residual": VariationalAutoencoder(
-        8, encoder=residual, decoder=residual, max_iter=24, random_state=0
-    ),
+    name: VariationalAutoencoder(
+        8, encoder=network, decoder=network, early_stopping=False, max_iter=24, random_state=0
+    )
+    for name, network in networks.items()
 }
 pca = PCA(8).fit(train)
 print(f"{'PCA':14s} log-density of a test image {pca.score(test):6.2f} nats")
