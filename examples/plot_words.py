@@ -35,7 +35,7 @@ METHODS = [
     "inverse_transform",
     "partial_fit",
     "score_samples",
-    "staged_predict",
+    "fit_predict",
 ]
 names, classes = zip(*all_estimators(), strict=True)
 labels = pd.DataFrame(
