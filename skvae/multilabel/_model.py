@@ -24,7 +24,7 @@ from skvae.inference import BLOCK_CELLS
 from skvae.multilabel._labels import Table, prevalence
 from skvae.multilabel._linear import LinearStart, linear_start
 from skvae.nn import DenseNetwork, SparseInput, draw_glorot
-from skvae.tables import Rows, View, weighted_moments
+from skvae.tables import Moments, Rows, View, weighted_moments
 
 # A sparse table of more features is not made dense, not even a batch of it.
 _SPARSE_FEATURES = 2000
@@ -247,15 +247,11 @@ def build(
     seed: int,
 ) -> Model:
     """Build a model with the units of these rows, at its start."""
-    units, linear = take_units(table), None
+    moments = weighted_moments(table.X, table.weight)
+    units, linear = take_units(table, moments), None
     if architecture.is_linear:
         linear = linear_start(
-            table,
-            weighted_moments(table.X, table.weight),
-            units.scale,
-            units.prevalence,
-            architecture.n_components,
-            seed,
+            table, moments, units.scale, units.prevalence, architecture.n_components, seed
         )
         units = replace(
             units,
@@ -267,9 +263,8 @@ def build(
     return model
 
 
-def take_units(table: Table) -> Units:
+def take_units(table: Table, moments: Moments) -> Units:
     """Centre and scale of the features, and prevalence of the labels, over training rows."""
-    moments = weighted_moments(table.X, table.weight)
     scale = float(np.sqrt(moments.variance.mean())) or 1.0
     std = np.sqrt(moments.variance) / scale
     share = prevalence(table.labels, table.weight)

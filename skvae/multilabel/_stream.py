@@ -13,7 +13,7 @@ from skvae.multilabel._fitted import FittedClassifier, Stream
 from skvae.multilabel._labels import Table
 from skvae.multilabel._model import Architecture, Model, make_rows
 from skvae.multilabel._plan import Plan
-from skvae.multilabel._threshold import tune_threshold, tune_thresholds
+from skvae.multilabel._threshold import tune
 from skvae.multilabel._trainer import Trainer
 from skvae.training import limit_threads
 
@@ -71,10 +71,12 @@ def go_on(
     threshold: Any = plan.fixed_threshold(table.labels)
     if past is not None:
         stream = _judge(past, stream, table)
-        threshold = past.threshold if plan.tuned(table.labels) else threshold
-        if plan.tuned(table.labels) and (stream.values == 1).any():
-            tune = tune_thresholds if plan.tuned(table.labels) == "label" else tune_threshold
-            threshold = tune(stream.scores, stream.values, None)[0]
+        tuned = plan.tuned(table.labels)
+        if tuned is not None:
+            is_known = (stream.values == 1).any()
+            threshold = (
+                tune(tuned, stream.scores, stream.values, None) if is_known else past.threshold
+            )
     builder = Builder(table, architecture, plan, stream.seed + stream.n_calls)
     with limit_threads(builder.work):
         trainer = builder.trainer(table) if past is None else _resume(past, stream, builder)

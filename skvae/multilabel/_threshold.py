@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 # A label's own threshold counts as much as the shared one where it has so many positives.
@@ -112,3 +114,9 @@ def tune_thresholds(
         own = tune_threshold(score[:, j : j + 1], values[:, j : j + 1], weight)[0]
         thresholds[j] += count[j] / (count[j] + n_prior) * (own - shared)
     return thresholds, value
+
+
+def tune(kind: str, score: np.ndarray, values: np.ndarray, weight: np.ndarray | None) -> Any:
+    """Tune one threshold on raw scores ("shared"), or one for each label ("label")."""
+    found = tune_thresholds if kind == "label" else tune_threshold
+    return found(score, values, weight)[0]

@@ -16,7 +16,7 @@ from skvae.multilabel._labels import Labels
 from skvae.multilabel._model import Model, indicators
 from skvae.multilabel._plan import Plan
 from skvae.multilabel._terms import correlation_term, pair_term
-from skvae.multilabel._threshold import f1_scores, tune_threshold, tune_thresholds
+from skvae.multilabel._threshold import f1_scores, tune, tune_threshold
 from skvae.tables import Rows
 from skvae.training import Adam
 
@@ -253,5 +253,4 @@ class Folds:
 
     def threshold(self, kind: str) -> Any:
         """Tune one threshold on the raw scores ("shared"), or one for each label."""
-        tune = tune_thresholds if kind == "label" else tune_threshold
-        return tune(self.scores(), self.values, self.weight)[0]
+        return tune(kind, self.scores(), self.values, self.weight)
