@@ -62,7 +62,8 @@ class Checkpoint(_Callback):
     after the last epoch written, so that the model is bit for bit that of a fit that was left
     alone. It is replaced as a whole: a kill while it is written leaves the former one. Nothing in
     it is run when it is read. To go on, call ``fit`` with the same callback, parameters and X; of a
-    fit that is done it gives the model at once. It also works below scikit-learn 1.9.
+    fit that is done it gives the model at once. It is for every estimator, also below scikit-learn
+    1.9.
 
     Parameters
     ----------

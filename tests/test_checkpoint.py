@@ -2,10 +2,14 @@
 
 import io
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -177,11 +181,81 @@ def test_failure_in_writing_leaves_the_former_file(name, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["file.npz"]
 
 
-@pytest.mark.parametrize("cls", [VAEImputer, VAEOutlierDetector])
-def test_estimators_that_fit_several_models_have_none(cls, tmp_path):
-    with pytest.raises(ValueError, match="Take it out of set_callbacks"):
-        fitted(cls(), Checkpoint(tmp_path / "fit.npz"))
-    assert os.listdir(tmp_path) == []
+GAPS = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)[:, 20:30]
+FRAME = pd.DataFrame({"digit": DIGIT.astype(str), "ink": X.sum(1), "odd": DIGIT % 2 == 1})
+SEVERAL = {
+    # Three trainings on cells that are shown, and one on all rows.
+    "imputer": (VAEImputer(VariationalAutoencoder(2, **SMALL), random_state=0), GAPS),
+    "imputer that judges the start": (VAEImputer(random_state=0), GAPS[:30, :4]),
+    "imputer of a frame": (
+        VAEImputer(VariationalAutoencoder(2, likelihood="auto", **SMALL)),
+        FRAME[:80],
+    ),
+    # Weights are renewed after five passes.
+    "detector": (VAEOutlierDetector(2, max_iter=7, random_state=0), X),
+    "detector of a frame": (VAEOutlierDetector(1, random_state=0), FRAME[:80]),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize("n_epochs", [2, 6])
+def test_resumed_fit_of_several_models_is_the_one_left_alone(name, n_epochs, tmp_path):
+    estimator, rows = SEVERAL[name]
+    whole, path = clone(estimator).set_params(random_state=0).fit(rows), tmp_path / "fit.npz"
+    resumed = clone(whole)
+    n_done = getattr(whole, "n_iter_", 6)
+    with pytest.raises(Killed):
+        clone(whole).set_callbacks(Fragile(path, min(n_epochs, n_done))).fit(rows)
+    resumed.set_callbacks(Checkpoint(path)).fit(rows)
+    one, other = resumed.estimator_, whole.estimator_
+    assert one._fitted.parameters.tobytes() == other._fitted.parameters.tobytes()
+    assert one.loss_curve_ == other.loss_curve_
+    if hasattr(whole, "weight_"):
+        assert resumed.weight_.tobytes() == whole.weight_.tobytes()
+        assert resumed.offset_ == whole.offset_
+    with pytest.raises(ValueError, match="to another X"):
+        resumed.fit(rows[1:])
+
+
+WRITER = """
+import importlib.util, sys
+from pathlib import Path
+import numpy as np
+
+spec = importlib.util.spec_from_file_location("files", sys.argv[1])
+files = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(files)  # without torch: this is one of many processes
+files.write_arrays(Path(sys.argv[2]), {"a": np.full(9000, 2.0)})
+"""
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="nothing makes system calls fail")
+@pytest.mark.parametrize("fault", ["error=ENOSPC", "signal=KILL"])
+def test_fault_in_any_system_call_loses_nothing(fault, tmp_path):
+    folder, log = tmp_path / "folder", tmp_path / "log"
+    folder.mkdir()
+    path = folder / "fit.npz"
+    watched = [f for name in ("", "fit.npz", "fit.npz.tmp") for f in ("-P", folder / name)]
+
+    def write(*options):
+        files.write_arrays(path, {"a": np.ones(9000)})
+        writer = [sys.executable, "-c", WRITER, files.__file__, path]
+        command = ["strace", "-f", "-o", log, *watched, *options, *writer]
+        is_done = subprocess.run(command, capture_output=True, check=False).returncode == 0
+        value = np.unique(files.read_arrays(path)["a"]).tolist()
+        assert value == [2.0] or (value == [1.0] and not is_done)
+        return is_done, log.read_text()
+
+    is_done, calls = write()
+    assert is_done
+    n_failed = 0
+    for name, count in Counter(re.findall(r"^\d+ +(\w+)\(", calls, re.MULTILINE)).items():
+        for place in range(1, count + 1):
+            is_done, calls = write("-e", f"inject={name}:{fault}:when={place}")
+            n_failed += not is_done
+            assert "(INJECTED)" in calls or "+++ killed by" in calls
+    # Opening, writing, its way to the disk, the new name, and that one's way.
+    assert n_failed >= 10
 
 
 def test_arguments_are_checked(tmp_path):

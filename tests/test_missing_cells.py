@@ -9,8 +9,10 @@ import polars as pl
 import pytest
 from mixed import FRAME, N, draws, in_polars
 
+from skvae import VariationalAutoencoder
 from skvae.estimators._read import _named, _select
 from skvae.likelihoods import Categorical, Columns, Gaussian, Nonparanormal, Ordinal
+from skvae.nn import ACTIVATIONS
 from skvae.tables import read_raw_table, write_columns
 
 GAP = np.arange(N) % 4 == 1
@@ -328,3 +330,18 @@ def test_gaps_in_frames_of_the_other_library():
 def test_missing_numbers_are_null_in_polars():
     rows = write_columns([np.array([1.0, np.nan]), np.array([np.nan, 2.0])], ["a", "b"], "polars")
     assert rows.rows() == [(1.0, None), (None, 2.0)]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gap_among_many_complete_rows(activation):
+    """Rows for which the network's constants go into one product, which a gap has to leave."""
+    X = draws().standard_normal((2000, 3)) @ draws().standard_normal((3, 6))
+    holed = X.copy()
+    holed[7, 2] = np.nan
+    vae = VariationalAutoencoder(
+        2, activation=activation, max_iter=2, early_stopping=False, random_state=0
+    ).fit(X)
+    Z = vae.transform(holed)
+    assert np.isfinite(Z).all()
+    np.testing.assert_allclose(Z[7], vae.transform(holed[7:8])[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.delete(Z, 7, 0), np.delete(vae.transform(X), 7, 0), atol=1e-4)

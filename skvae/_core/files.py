@@ -55,14 +55,20 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def digest(array: Any) -> str:
-    """Give what tells an array, or a sparse matrix, from another by its content."""
+    """Give what tells an array, a sparse matrix or a frame from another by its content."""
     if array is None:
         return "none"
     found = hashlib.blake2b(digest_size=16)
+    if hasattr(array, "columns"):
+        for name in array.columns:
+            found.update(f"{name} {digest(np.asarray(array[name]))}".encode())
+        return found.hexdigest()
     parts = [array]
     if sparse.issparse(array):
         array = array.tocsr()
         parts = [array.data, array.indices, array.indptr]
+    elif array.dtype.hasobject:
+        parts = [array.astype(str)]
     found.update(f"{array.shape} {array.dtype.str}".encode())
     for part in parts:
         step = max(1, _BLOCK_CELLS // max(1, int(np.prod(part.shape[1:]))))

@@ -28,9 +28,6 @@ class Saved(InKind, BaseEstimator):
     # Raised by one whenever pickles of the older state can no longer be read.
     _state_version: int
 
-    #: Whether a fit that was killed can go on from a checkpoint.
-    _is_resumable = False
-
     @contextmanager
     def _restored_on_failure(self) -> Iterator[None]:
         """Put the attributes back as they were if the block raises."""

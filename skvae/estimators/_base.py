@@ -72,7 +72,6 @@ class BaseAutoencoder(LikelihoodOfColumns, Generator, Estimator, ABC):
     """Everything between the constructor's parameters and a fitted model."""
 
     _state_version = 7
-    _is_resumable = True
 
     _parameter_constraints: dict = {
         "n_components": [
@@ -183,7 +182,7 @@ class BaseAutoencoder(LikelihoodOfColumns, Generator, Estimator, ABC):
             rows = {"X": read.X, "sample_weight": read.weight}
             if resume:
                 rows["fitted model, which warm_start goes on with,"] = self._fitted.parameters
-            random_state = watch.remember(self, rows, check_random_state(self.random_state))
+            random_state = watch.remember(self, rows)
             with limit_threads(self._work(choices, plan, read.X)):
                 resumed = self._resumed(choices, plan, adapted=False) if resume else None
                 fit = fit_model(read.X, read.weight, choices.parts, k, plan, random_state, resumed)

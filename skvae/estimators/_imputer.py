@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import clone
 from sklearn.impute import MissingIndicator
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -191,12 +190,13 @@ class VAEImputer(TransformerMixin, Estimator):
         # Hidden cells, and all rows. As in the estimators, callbacks come before the block.
         watch = Watch(self, TERMS).call(self, 2, X, y, sample_weight)
         with self._restored_on_failure(), watch:
-            rng = check_random_state(self.random_state)
             estimator = self._chosen(X)
-            if estimator.random_state is None:
-                estimator.set_params(random_state=int(rng.randint(2**31 - 1)))
             self._is_table = by_columns(estimator.likelihood) is not None
             X, missing = self._checked(X, reset=True)
+            weight = None if sample_weight is None else np.asarray(sample_weight)
+            rng = watch.remember(self, {"X": X, "sample_weight": weight})
+            if estimator.random_state is None:
+                estimator.set_params(random_state=int(rng.randint(2**31 - 1)))
             self._is_kept = np.logical_not(missing.all(0))
             if not self._is_kept.any():
                 raise ValueError(

@@ -9,7 +9,6 @@ import numpy as np
 from scipy import sparse
 from scipy.stats import norm
 from sklearn.base import OutlierMixin, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._core.math import weighted_quantile
@@ -204,7 +203,8 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
             if sample_weight is not None:
                 positive, counts = check_weight(sample_weight, X, 2)
                 base[counts], base[~counts] = positive / positive.mean(), 0.0
-            model = self._model(X, base)
+            random_state = watch.remember(self, {"X": X, "sample_weight": base})
+            model = self._model(X, base, int(random_state.randint(2**31 - 1)))
             rows = X if self._columns is None else self._scaled(X)
             with watch.stage("start", 0):
                 self._fit_start(model, rows, base)
@@ -222,7 +222,7 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
         X = check_rows(self, X, reset=reset, ensure_min_samples=1 + reset)
         return X.toarray() if sparse.issparse(X) else X
 
-    def _model(self, X: Any, weight: np.ndarray) -> VariationalAutoencoder:
+    def _model(self, X: Any, weight: np.ndarray, seed: int) -> VariationalAutoencoder:
         """Make the model that is to be fitted, and remember what it takes of X."""
         self._columns = None
         if self.estimator is not None:
@@ -246,7 +246,7 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
             hidden_layer_sizes=(64,),
             likelihood=likelihood,
             learning_rate_init=1e-3,
-            random_state=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            random_state=seed,
         )
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
@@ -284,7 +284,8 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
             if self.robust and n_done and n_done % _RENEWED == 0:
                 self.weight_ = self._weights(model._fitted, self._numbers(model, X), base)
             watch.begin()
-            self.estimator_ = model.partial_fit(X, sample_weight=self.weight_)
+            with watch.recording(model):
+                self.estimator_ = model.partial_fit(X, sample_weight=self.weight_)
             self.n_iter_ = n_done + 1
             watch.end(last_pass(model, self.max_iter))
 

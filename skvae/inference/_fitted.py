@@ -172,9 +172,10 @@ class Fitted(Trained):
         affine, results = self.view.affine, Rowwise(X.shape[0])
         for model, block in self.blocks(X):
             raw = factor = None
-            if affine is not None and not has_gaps(block):
+            if affine is not None:
                 raw = model.encoder.evaluate_rows(block, *affine)
-            if raw is None:
+            # A gap leaves its mark in the output, which is narrower than the row.
+            if raw is None or (np.isnan(raw).any() and has_gaps(block)):
                 batch = self.batch(model, block)
                 output, factor = model.encoder.evaluate(batch.inputs), batch.factor
             else:

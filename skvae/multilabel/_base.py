@@ -48,8 +48,6 @@ _MOST_COMPONENTS = 128
 class BaseMultilabel(Predictor):
     """Everything between the constructor's parameters and a fitted model."""
 
-    _is_resumable = True
-
     n_components: int | None
     hidden_layer_sizes: Any
     label_hidden_layer_sizes: Any
@@ -84,7 +82,7 @@ class BaseMultilabel(Predictor):
         with self._restored_on_failure(), watch:
             table = self._read(X, y, sample_weight)
             rows = {"X": table.X, "y": table.labels.values, "sample_weight": table.weight}
-            random_state = watch.remember(self, rows, check_random_state(self.random_state))
+            random_state = watch.remember(self, rows)
             fit = fit_model(
                 table,
                 self._resolve_architecture(table),

@@ -16,6 +16,9 @@ from skvae._core.sources import Picked, Stored
 # Cells of a block: 8 MiB of float64.
 BLOCK_CELLS = 2**20
 
+# Cells that a core's cache holds: 512 KiB of float64.
+CACHED_CELLS = 2**16
+
 # Most rows of a source that are held out, and most of their cells, 64 MiB of float32: enough to
 # tell epochs apart, and read once.
 _HELD_ROWS, _HELD_CELLS = 100_000, 2**24
@@ -83,8 +86,13 @@ class ColumnRanges:
         if sparse.issparse(self.X):
             return min_max_axis(self.X, axis=0, ignore_nan=True)
         if isinstance(self.X, np.ndarray):
-            # In the rows' own type: a conversion would cost more than the comparison.
-            return np.fmin.reduce(self.X, 0), np.fmax.reduce(self.X, 0)
+            # In the rows' own type, for a conversion would cost more than the comparison, and in
+            # pieces that a cache holds, which are read from memory once for both.
+            step = max(1, CACHED_CELLS // self.X.shape[1])
+            pieces = [self.X[start : start + step] for start in range(0, len(self.X), step)]
+            ranges = [(np.fmin.reduce(piece, 0), np.fmax.reduce(piece, 0)) for piece in pieces]
+            minima, maxima = zip(*ranges, strict=True)
+            return np.fmin.reduce(minima, 0), np.fmax.reduce(maxima, 0)
         return _range_of(self.X)
 
     @property

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skvae._core.arrays import as_tensor, numpy_type
 from skvae._core.sources import KEPT_BYTES
-from skvae.tables._blocks import BLOCK_CELLS, edges_of, has_gaps
+from skvae.tables._blocks import BLOCK_CELLS, CACHED_CELLS, edges_of, has_gaps
 from skvae.tables._gaps import Gaps
 from skvae.tables._view import View
 
@@ -24,9 +24,6 @@ _RESIDENT_CELLS = 2**26
 # they are read from a disk fast, and stay in memory while their rows are drawn.
 _SHUFFLED_CELLS = 2**23
 _SHUFFLED_RUNS = 64
-
-# Cells that a core's cache holds: 512 KiB of float64.
-_CACHED_CELLS = 2**16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,7 +186,7 @@ def _targets(X: Any, view: View, kind: np.dtype) -> np.ndarray:
     if view.is_plain and X.dtype == kind:
         return np.ascontiguousarray(X[:])
     values = np.empty(X.shape, kind)
-    step = max(1, _CACHED_CELLS // X.shape[1])
+    step = max(1, CACHED_CELLS // X.shape[1])
     with np.errstate(over="ignore"):  # the steps that see an infinite cell are skipped
         for start in range(0, len(values), step):
             piece = X[start : start + step] - view.shift

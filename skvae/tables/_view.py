@@ -73,9 +73,9 @@ def library_sizes(X: Any, link: Link, mean: np.ndarray) -> np.ndarray | None:
     sizes : ndarray of shape (n_samples, 1) or None
         None if no column is counted.
     """
-    counted = np.broadcast_to(np.equal(link, PER_LIBRARY), len(mean))
-    if not counted.any():
+    if PER_LIBRARY not in (link if isinstance(link, tuple) else (link,)):
         return None
+    counted = np.broadcast_to(np.equal(link, PER_LIBRARY), len(mean))
     ones = counted.astype(np.float64)
     expected: Any = mean @ ones
     if has_gaps(X):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from skvae._sklearn.compat import HAS_CALLBACKS
 from skvae.training import Epoch, Progress, Watcher
@@ -60,37 +61,30 @@ class Watch(Watcher):
         self.origin = "the start"
         self.snapshot: Callable[[Epoch], dict[str, Any]] | None = None
         self.tasks: Tasks | None = None
-        self.record: Record | None = None
         self.rows: dict[str, Any] = {}
-        self.outer: Watch | None = None
+        self.outer: Watch | None = getattr(estimator, "_outer_watch", None)
+        self.record: Record | None = None if self.outer is None else self.outer.record
         self.stages: list[str] = []
         self.began: float | None = None
 
     def call(self, estimator: Any, n_subtasks: int, X: Any, y: Any, sample_weight: Any) -> Self:
         """Let the estimator's callbacks watch, if it has any, or those of whoever fits it."""
-        callbacks = getattr(estimator, "_skl_callbacks", [])
-        self.record = next((c.record() for c in callbacks if hasattr(c, "record")), None)
-        if self.record is not None and not estimator._is_resumable:
-            raise ValueError(
-                f"Checkpoint keeps fits of VariationalAutoencoder, Autoencoder and "
-                f"CanonicalCorrelatedAutoencoder. Got {self.name}, which fits several models. Take "
-                f"it out of set_callbacks."
-            )
-        self.outer = getattr(estimator, "_outer_watch", None)
         if self.outer is not None:
             self.tasks, self.stages = self.outer.tasks, [*self.outer.stages]
-        elif callbacks and HAS_CALLBACKS:
+            return self
+        callbacks = getattr(estimator, "_skl_callbacks", [])
+        self.record = next((c.record() for c in callbacks if hasattr(c, "record")), None)
+        if callbacks and HAS_CALLBACKS:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
             self.rows = {"X": X, "y": y, "metadata": metadata}
             self.tasks = Tasks(estimator, n_subtasks)
             self.tasks.begin_fit(**self.rows)
         return self
 
-    def remember(
-        self, estimator: Any, rows: Mapping[str, Any], random_state: np.random.RandomState
-    ) -> np.random.RandomState:
+    def remember(self, estimator: Any, rows: Mapping[str, Any]) -> np.random.RandomState:
         """Go on from a checkpoint, if there is one; give the random state to fit with."""
-        if self.record is None:
+        random_state = check_random_state(estimator.random_state)
+        if self.record is None or self.outer is not None:
             return random_state
         return self.record.open(estimator, rows, random_state)
 
@@ -166,12 +160,17 @@ class Watch(Watcher):
     @contextmanager
     def within(self, name: str, model: Any) -> Iterator[None]:
         """Take what a model's ``fit`` does inside for a part of the fit; its epochs are told of."""
-        with self.stage(name, model.max_iter + 1):
-            model._outer_watch = self
-            try:
-                yield
-            finally:
-                del model._outer_watch
+        with self.stage(name, model.max_iter + 1), self.recording(model):
+            yield
+
+    @contextmanager
+    def recording(self, model: Any) -> Iterator[None]:
+        """Take a model's trainings inside for trainings of this fit, to be resumed with it."""
+        model._outer_watch = self
+        try:
+            yield
+        finally:
+            del model._outer_watch
 
     # ------------------------------------------------------------------ words
 
