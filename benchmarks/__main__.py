@@ -12,6 +12,7 @@ from benchmarks import (
     columns,
     deploy,
     disentangle,
+    exports,
     gaps,
     gpu,
     hivae,
@@ -66,6 +67,7 @@ BENCHMARKS = {
     "hivae": hivae,
     "outliers": outliers,
     "deploy": deploy,
+    "exports": exports,
     "checkpoint": checkpoint,
 }
 
