@@ -50,6 +50,13 @@ def doctests(session: nox.Session) -> None:
 
 
 @nox.session
+def cluster(session: nox.Session) -> None:
+    """Search on Dask and on Ray, and keep models in MLflow's registry."""
+    session.install("-c", "constraints.txt", "-e", ".[test,cluster]")
+    session.run("python", "-m", "pytest", "-n", "0", "tests/test_cluster.py", env=ENVIRONMENT)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the site, the gallery's examples included, and check its links."""
     session.install("-c", "constraints.txt", "-e", ".[docs]")
