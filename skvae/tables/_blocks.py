@@ -91,6 +91,8 @@ class ColumnRanges:
             step = max(1, CACHED_CELLS // self.X.shape[1])
             pieces = [self.X[start : start + step] for start in range(0, len(self.X), step)]
             ranges = [(np.fmin.reduce(piece, 0), np.fmax.reduce(piece, 0)) for piece in pieces]
+            if len(ranges) == 1:
+                return ranges[0]
             minima, maxima = zip(*ranges, strict=True)
             return np.fmin.reduce(minima, 0), np.fmax.reduce(maxima, 0)
         return _range_of(self.X)
@@ -140,6 +142,8 @@ def has_gaps(X: Any) -> bool:
         return False
     if sparse.issparse(X):
         return bool(np.isnan(X.data).any())
+    if isinstance(X, np.ndarray) and X.size <= CACHED_CELLS:
+        return bool(np.isnan(X).any())
     step = max(1, BLOCK_CELLS // X.shape[1])
     for start in range(0, X.shape[0], step):
         block = X[start : start + step]
