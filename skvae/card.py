@@ -15,6 +15,7 @@ from skvae import display
 from skvae._core.checks import shown
 from skvae._sklearn.estimator import Saved
 from skvae._sklearn.fitted import Fitted, len_of
+from skvae.display import require_matplotlib
 from skvae.multilabel import CanonicalCorrelatedAutoencoder
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _results(fitted: Fitted, X: Any, y: Any) -> dict[str, Any]:
     """Figures on rows that are given, rounded to what they can say."""
     whole, last = fitted.whole, fitted.last
     if isinstance(last, CanonicalCorrelatedAutoencoder):
-        return {} if y is None else _f1(np.asarray(whole.predict(X)), np.asarray(y))
+        return {} if y is None else _f1(whole.predict(X), y)
     results: dict[str, Any] = {}
     if hasattr(last, "offset_"):
         results["share of outliers"] = f"{np.mean(np.asarray(whole.predict(X)) < 0):.3f}"
@@ -143,13 +144,13 @@ def _results(fitted: Fitted, X: Any, y: Any) -> dict[str, Any]:
         results[f"mean log {of} of a row, nats"] = f"{np.mean(whole.score_samples(X)):.3f}"
     if hasattr(last, "decode") and fitted.table is None:
         rows, rebuilt = fitted.rows(X), fitted.inverse(fitted.transform(X))
-        if not np.isnan(rows).any():
+        if len(rows) > 1 and not np.isnan(rows).any():
             left = ((rows - rebuilt) ** 2).sum() / ((rows - rows.mean(0)) ** 2).sum()
             results["share of variance that latents reconstruct"] = f"{1.0 - left:.3f}"
     return results
 
 
-def _f1(predicted: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+def _f1(predicted: Any, y: Any) -> dict[str, Any]:
     averages = ("micro", "macro")
     return {
         f"F1, {name}": f"{f1_score(y, predicted, average=name, zero_division=0):.3f}"
@@ -159,6 +160,7 @@ def _f1(predicted: np.ndarray, y: np.ndarray) -> dict[str, Any]:
 
 def _pictures(fitted: Fitted, X: Any, y: Any, folder: Path) -> Iterator[tuple[str, Path]]:
     """Draw what can be drawn; give the name and the file of each picture."""
+    require_matplotlib("model_card with a folder")
     import matplotlib.pyplot as plt
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,12 @@
 """A card says what was fitted, and how well, for every estimator."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -54,7 +58,7 @@ def metrics_of(text):
 @pytest.mark.parametrize("name", CASES)
 def test_card_of_every_estimator(name, tmp_path):
     estimator, rows, y, pictures = CASES[name]
-    fitted = estimator.fit(rows[SEEN], LABELS[SEEN] if name == "classifier" else None)
+    fitted = clone(estimator).fit(rows[SEEN], LABELS[SEEN] if name == "classifier" else None)
     new_y = None if y is None else y[NEW]
     card = model_card(fitted, rows[NEW], new_y, folder=tmp_path / "pictures")
     assert {path.stem for path in (tmp_path / "pictures").iterdir()} == pictures
@@ -78,6 +82,25 @@ def test_card_of_every_estimator(name, tmp_path):
     elif name != "imputer":
         score = fitted.score_samples(rows[NEW]).mean()
         assert next(v for k, v in found.items() if "log p" in k) == pytest.approx(score, abs=1e-3)
+
+
+def test_sparse_labels_are_judged_as_dense_ones():
+    dense = CanonicalCorrelatedAutoencoder(**SMALL).fit(X[SEEN], LABELS[SEEN])
+    thin = clone(dense).fit(X[SEEN], sparse.csr_array(LABELS[SEEN]))
+    found = metrics_of(model_card(thin, X[NEW], sparse.csr_array(LABELS[NEW])).render())
+    assert found == metrics_of(model_card(dense, X[NEW], LABELS[NEW]).render())
+    assert list(found) == ["F1, micro", "F1, macro"]
+
+
+def test_single_row_has_no_share_of_variance():
+    found = metrics_of(model_card(clone(VAE).fit(X), X[:1]).render())
+    assert list(found) == ["mean log p(x) of a row, nats"]
+
+
+def test_pictures_name_the_extra_that_they_need(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match="model_card with a folder requires matplotlib"):
+        model_card(clone(VAE).fit(X), folder=tmp_path)
 
 
 def test_reconstructed_share_is_that_of_r2(tmp_path):

@@ -182,7 +182,10 @@ def test_failure_in_writing_leaves_the_former_file(name, tmp_path, monkeypatch):
 
 
 GAPS = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)[:, 20:30]
-FRAME = pd.DataFrame({"digit": DIGIT.astype(str), "ink": X.sum(1), "odd": DIGIT % 2 == 1})
+DAYS = pd.date_range("2024-03-01", periods=len(X), freq="h")
+FRAME = pd.DataFrame(
+    {"digit": DIGIT.astype(str), "ink": X.sum(1), "odd": DIGIT % 2 == 1, "day": DAYS}
+)
 SEVERAL = {
     # Three trainings on cells that are shown, and one on all rows.
     "imputer": (VAEImputer(VariationalAutoencoder(2, **SMALL), random_state=0), GAPS),
@@ -215,6 +218,13 @@ def test_resumed_fit_of_several_models_is_the_one_left_alone(name, n_epochs, tmp
         assert resumed.offset_ == whole.offset_
     with pytest.raises(ValueError, match="to another X"):
         resumed.fit(rows[1:])
+
+
+def test_frames_are_told_apart_by_every_column():
+    assert files.digest(FRAME.copy()) == files.digest(FRAME)
+    for name in FRAME.columns:
+        other = FRAME.assign(**{name: FRAME[name].to_numpy()[::-1]})
+        assert files.digest(other) != files.digest(FRAME)
 
 
 WRITER = """

@@ -1,5 +1,6 @@
 """Pictures of fitted estimators, by scikit-learn's Display contract. They need matplotlib."""
 
+from skvae.display._canvas import require_matplotlib as require_matplotlib
 from skvae.display._components import ComponentsDisplay
 from skvae.display._imputation import ImputationDisplay
 from skvae.display._latent_grid import LatentGridDisplay

@@ -11,6 +11,7 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._core.arrays import as_numpy
 from skvae._core.process import isolated
 from skvae._sklearn.compat import (
     Interval,
@@ -193,7 +194,8 @@ class VAEImputer(TransformerMixin, Estimator):
             estimator = self._chosen(X)
             self._is_table = by_columns(estimator.likelihood) is not None
             X, missing = self._checked(X, reset=True)
-            weight = None if sample_weight is None else np.asarray(sample_weight)
+            weight = as_numpy(sample_weight, "sample_weight")
+            weight = None if weight is None else np.asarray(weight)
             rng = watch.remember(self, {"X": X, "sample_weight": weight})
             if estimator.random_state is None:
                 estimator.set_params(random_state=int(rng.randint(2**31 - 1)))

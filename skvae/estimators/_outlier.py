@@ -203,8 +203,8 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
             if sample_weight is not None:
                 positive, counts = check_weight(sample_weight, X, 2)
                 base[counts], base[~counts] = positive / positive.mean(), 0.0
-            random_state = watch.remember(self, {"X": X, "sample_weight": base})
-            model = self._model(X, base, int(random_state.randint(2**31 - 1)))
+            rng = watch.remember(self, {"X": X, "sample_weight": base})
+            model = self._model(X, base, rng)
             rows = X if self._columns is None else self._scaled(X)
             with watch.stage("start", 0):
                 self._fit_start(model, rows, base)
@@ -222,7 +222,7 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
         X = check_rows(self, X, reset=reset, ensure_min_samples=1 + reset)
         return X.toarray() if sparse.issparse(X) else X
 
-    def _model(self, X: Any, weight: np.ndarray, seed: int) -> VariationalAutoencoder:
+    def _model(self, X: Any, weight: np.ndarray, rng: Any) -> VariationalAutoencoder:
         """Make the model that is to be fitted, and remember what it takes of X."""
         self._columns = None
         if self.estimator is not None:
@@ -246,7 +246,7 @@ class VAEOutlierDetector(OutlierMixin, Estimator):
             hidden_layer_sizes=(64,),
             likelihood=likelihood,
             learning_rate_init=1e-3,
-            random_state=seed,
+            random_state=int(rng.randint(2**31 - 1)),
         )
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:

@@ -89,13 +89,8 @@ class ColumnRanges:
             # In the rows' own type, for a conversion would cost more than the comparison, and in
             # pieces that a cache holds, which are read from memory once for both.
             step = max(1, CACHED_CELLS // self.X.shape[1])
-            pieces = [self.X[start : start + step] for start in range(0, len(self.X), step)]
-            ranges = [(np.fmin.reduce(piece, 0), np.fmax.reduce(piece, 0)) for piece in pieces]
-            if len(ranges) == 1:
-                return ranges[0]
-            minima, maxima = zip(*ranges, strict=True)
-            return np.fmin.reduce(minima, 0), np.fmax.reduce(maxima, 0)
-        return _range_of(self.X)
+            return _range_of(self.X[start : start + step] for start in range(0, len(self.X), step))
+        return _range_of(block for _, block in blocks(self.X))
 
     @property
     def minimum(self) -> np.ndarray:
@@ -142,8 +137,6 @@ def has_gaps(X: Any) -> bool:
         return False
     if sparse.issparse(X):
         return bool(np.isnan(X.data).any())
-    if isinstance(X, np.ndarray) and X.size <= CACHED_CELLS:
-        return bool(np.isnan(X).any())
     step = max(1, BLOCK_CELLS // X.shape[1])
     for start in range(0, X.shape[0], step):
         block = X[start : start + step]
@@ -260,15 +253,17 @@ def share_of_zeros(X: Any, weight: np.ndarray | None) -> np.ndarray:
 
 def _varies(X: Any) -> bool:
     """Say whether any two rows differ."""
-    low, high = _range_of(X)
+    low, high = _range_of(block for _, block in blocks(X))
     return bool((low < high).any())
 
 
-def _range_of(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest value of each column, read block by block."""
-    low = high = np.full(X.shape[1], np.nan)
-    for _, block in blocks(X):
-        low, high = np.fmin(low, np.fmin.reduce(block)), np.fmax(high, np.fmax.reduce(block))
+def _range_of(pieces: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest value of each column, over pieces of the rows; there is at least one."""
+    first = next(pieces)
+    low, high = np.fmin.reduce(first), np.fmax.reduce(first)
+    for piece in pieces:
+        np.fmin(low, np.fmin.reduce(piece), out=low)
+        np.fmax(high, np.fmax.reduce(piece), out=high)
     return low, high
 
 
