@@ -14,7 +14,7 @@ from skvae._core.files import digest, read_arrays, write_arrays
 from skvae.training import Progress
 
 # What a file says it is.
-_KIND, _VERSION = "skvae checkpoint", 1
+_KIND, _VERSION = "skvae checkpoint", 2
 
 # What to do about a file that is of no use.
 _REMEDY = "Give Checkpoint another path, or remove the file to begin anew."
