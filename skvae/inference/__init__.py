@@ -12,6 +12,7 @@ from skvae.inference._fitted import (
     TORCH_DTYPES,
     Fitted,
     Rowwise,
+    built,
     Trained,
     check_domain,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Fitted",
     "LatentReport",
     "Rowwise",
+    "built",
     "Trained",
     "Typical",
     "antithetic_draws",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -26,6 +27,12 @@ BLOCK_CELLS = 2**22
 # How often a cell outside the range of fit is drawn again, before it is moved to the end.
 _MOST_DRAWS = 20
 
+# A larger model takes longer to run than to build.
+_KEPT_PARAMETERS = 2**20
+
+# Models that were built for inference: beside the fitted state, which holds no torch object.
+_BUILT: WeakKeyDictionary[Any, dict[torch.dtype, Any]] = WeakKeyDictionary()
+
 TORCH_DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
@@ -33,6 +40,16 @@ def check_domain(likelihood: Likelihood, X: Any, names: Any = None) -> None:
     """Raise ValueError if checked rows, dense or sparse, are outside a likelihood's domain."""
     if likelihood.has_domain:
         likelihood.check(ColumnRanges(X, None if names is None else list(names)))
+
+
+def built(trained: Any, dtype: torch.dtype) -> Any:
+    """Give ``trained.model(dtype)`` to be read only: one for all calls, unless it is large."""
+    if trained.parameters.size > _KEPT_PARAMETERS:
+        return trained.model(dtype)
+    models = _BUILT.setdefault(trained, {})
+    if dtype not in models:
+        models[dtype] = trained.model(dtype)
+    return models[dtype]
 
 
 class Rowwise:
@@ -55,7 +72,7 @@ class Rowwise:
         self.n_done += len(block)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
     """A trained model as arrays, builtins and this package's objects.
 
@@ -101,7 +118,7 @@ class Trained:
         return model
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Fitted(Trained):
     """All that a fitted model is, and what it does with rows and latents.
 
@@ -150,7 +167,7 @@ class Fitted(Trained):
 
     def blocks(self, X: Any, n_draws: int = 1) -> Iterator[tuple[Model, Any]]:
         """Yield the model, in X's dtype, and blocks of rows, each of a bounded number of cells."""
-        model = self.model(TORCH_DTYPES[X.dtype.name])
+        model = built(self, TORCH_DTYPES[X.dtype.name])
         step = max(1, BLOCK_CELLS // (n_draws * self.architecture.row_width))
         for start in range(0, X.shape[0], step):
             yield model, X[start : start + step]
@@ -292,7 +309,7 @@ class Fitted(Trained):
         are drawn outside the range of fit are drawn again. A column that had no cells at fit has
         none.
         """
-        model = self.model(TORCH_DTYPES[Z.dtype.name])
+        model = built(self, TORCH_DTYPES[Z.dtype.name])
         z = np.empty_like(Z)
         z[:, self.report.order] = Z
         X = np.empty((len(z), self.view.n_targets), dtype=Z.dtype)
@@ -332,5 +349,5 @@ class Fitted(Trained):
     def sample_prior(self, n_samples: int, seed: int) -> np.ndarray:
         """Draw latents from the prior, in the type of fit."""
         generator = torch.Generator().manual_seed(seed)
-        density = self.model(TORCH_DTYPES[self.dtype]).prior_density()
+        density = built(self, TORCH_DTYPES[self.dtype]).prior_density()
         return density.sample(n_samples, generator).numpy()[:, self.report.order]

@@ -45,12 +45,12 @@ class Bernoulli(Likelihood):
 
     def check(self, columns: ColumnRanges) -> None:
         """Raise ValueError if X leaves [0, 1]."""
-        outside = (columns.minimum < 0.0) | (columns.maximum > 1.0)
-        if outside.any():
+        j = columns.first_outside(0.0, 1.0)
+        if j is not None:
             minimum, maximum = columns.minimum.min(), columns.maximum.max()
             raise ValueError(
                 f"likelihood='bernoulli' takes values in [0, 1]. Got X with values from "
-                f"{minimum:g} to {maximum:g}, first in {columns.name(int(outside.argmax()))}. "
+                f"{minimum:g} to {maximum:g}, first in {columns.name(j)}. "
                 f"Scale X, with MinMaxScaler(clip=True) for instance, or choose "
                 f"likelihood='gaussian'."
             )

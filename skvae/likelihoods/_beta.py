@@ -51,9 +51,8 @@ class Beta(CellLikelihood):
 
     def check(self, columns: ColumnRanges) -> None:
         """Raise ValueError if X is not above 0 and below 1."""
-        wrong = (columns.minimum <= 0.0) | (columns.maximum >= 1.0)
-        if wrong.any():
-            j = int(wrong.argmax())
+        j = columns.first_outside(0.0, 1.0, ends=False)
+        if j is not None:
             value = columns.minimum[j] if columns.minimum[j] <= 0.0 else columns.maximum[j]
             raise ValueError(
                 f"Beta takes numbers above 0 and below 1. Got {value:g} in {columns.name(j)}. "

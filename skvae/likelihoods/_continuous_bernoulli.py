@@ -49,9 +49,8 @@ class ContinuousBernoulli(CellLikelihood):
 
     def check(self, columns: ColumnRanges) -> None:
         """Raise ValueError if X leaves [0, 1]."""
-        wrong = (columns.minimum < 0.0) | (columns.maximum > 1.0)
-        if wrong.any():
-            j = int(wrong.argmax())
+        j = columns.first_outside(0.0, 1.0)
+        if j is not None:
             value = columns.minimum[j] if columns.minimum[j] < 0.0 else columns.maximum[j]
             raise ValueError(
                 f"ContinuousBernoulli takes numbers from 0 to 1. Got {value:g} in "

@@ -54,9 +54,8 @@ class LogNormal(CellLikelihood):
 
     def check(self, columns: ColumnRanges) -> None:
         """Raise ValueError if X is not above 0."""
-        wrong = columns.minimum <= 0.0
-        if wrong.any():
-            j = int(wrong.argmax())
+        j = columns.first_outside(0.0, ends=False)
+        if j is not None:
             raise ValueError(
                 f"LogNormal takes numbers above 0. Got {columns.minimum[j]:g} in "
                 f"{columns.name(j)}. Add a constant to it, or choose likelihood='gaussian'."

@@ -12,7 +12,7 @@ from scipy import sparse
 from torch import Tensor
 
 from skvae._core.arrays import as_tensor
-from skvae.inference import TORCH_DTYPES, Rowwise
+from skvae.inference import TORCH_DTYPES, Rowwise, built
 from skvae.multilabel._model import Architecture, Model, Units, indicators
 
 
@@ -73,14 +73,14 @@ class FittedClassifier:
     @torch.no_grad()
     def label_codes(self, values: np.ndarray) -> np.ndarray:
         """Fe of label sets of 1, 0 and -1, in float64, (n_sets, n_components)."""
-        model = self.model(torch.float64)
+        model = built(self, torch.float64)
         present, absent = indicators(as_tensor(values), model.flat.values)
         return model.label_encoder.evaluate(model.filled(present, absent)).numpy()
 
     @torch.no_grad()
     def _by_block(self, X: Any, read: Callable[[Model, Tensor], Tensor]) -> np.ndarray:
         """What ``read`` makes of the rows' codes, a block of rows at a time."""
-        model = self.model(TORCH_DTYPES[X.dtype.name])
+        model = built(self, TORCH_DTYPES[X.dtype.name])
         results = Rowwise(X.shape[0])
         for code in model.codes(X):
             results.append(read(model, code).numpy())

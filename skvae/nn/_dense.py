@@ -210,11 +210,15 @@ class DenseNetwork(Network):
         mean = shift if self.shift is None else shift + self.shift.numpy() * scale
         with np.errstate(all="ignore"):
             y = X @ first.T
-            y -= (first @ mean).astype(y.dtype)
+            constant = -(first @ mean)
+            if hidden:
+                constant[: len(hidden[0])] += hidden[0][:, -1]
+            y += constant.astype(y.dtype)
             h, along = np.split(y, [y.shape[1] - self.n_linear], axis=1)
             for k, block in enumerate(hidden):
-                h = h if k == 0 else h @ block[:, :-1].T
-                h += block[:, -1]
+                if k > 0:
+                    h = h @ block[:, :-1].T
+                    h += block[:, -1]
                 self.activation.written(h)
             raw = h @ output[:, self.n_seen + 1 :].T
             raw += output[:, self.n_seen]

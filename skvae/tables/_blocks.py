@@ -86,10 +86,8 @@ class ColumnRanges:
         if sparse.issparse(self.X):
             return min_max_axis(self.X, axis=0, ignore_nan=True)
         if isinstance(self.X, np.ndarray):
-            # In the rows' own type, for a conversion would cost more than the comparison, and in
-            # pieces that a cache holds, which are read from memory once for both.
-            step = max(1, CACHED_CELLS // self.X.shape[1])
-            return _range_of(self.X[start : start + step] for start in range(0, len(self.X), step))
+            # In the rows' own type, for a conversion would cost more than the comparison.
+            return _range_of(_cached(self.X))
         return _range_of(block for _, block in blocks(self.X))
 
     @property
@@ -101,6 +99,19 @@ class ColumnRanges:
     def maximum(self) -> np.ndarray:
         """Largest value of each column."""
         return self._extremes[1]
+
+    def first_outside(self, low: float, high: float = np.inf, ends: bool = True) -> int | None:
+        """Give the number of the first column that leaves an interval, or None.
+
+        ``ends`` says whether the interval's own ends are within it.
+        """
+        below, above = (np.less, np.greater) if ends else (np.less_equal, np.greater_equal)
+        if isinstance(self.X, np.ndarray):  # for whole pieces it costs half of that by columns
+            ranges = ((np.fmin.reduce(p, None), np.fmax.reduce(p, None)) for p in _cached(self.X))
+            if not any(below(least, low) or above(most, high) for least, most in ranges):
+                return None
+        outside = below(self.minimum, low) | above(self.maximum, high)
+        return int(outside.argmax()) if outside.any() else None
 
     @cached_property
     def is_whole(self) -> np.ndarray:
@@ -255,6 +266,12 @@ def _varies(X: Any) -> bool:
     """Say whether any two rows differ."""
     low, high = _range_of(block for _, block in blocks(X))
     return bool((low < high).any())
+
+
+def _cached(X: np.ndarray) -> Iterator[np.ndarray]:
+    """Pieces of the rows that a cache holds, which are read from memory once for all uses."""
+    step = max(1, CACHED_CELLS // X.shape[1])
+    return (X[start : start + step] for start in range(0, len(X), step))
 
 
 def _range_of(pieces: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
