@@ -12,8 +12,8 @@ from skvae.inference._fitted import (
     TORCH_DTYPES,
     Fitted,
     Rowwise,
-    built,
     Trained,
+    built,
     check_domain,
 )
 from skvae.inference._report import (
@@ -36,10 +36,10 @@ __all__ = [
     "Fitted",
     "LatentReport",
     "Rowwise",
-    "built",
     "Trained",
     "Typical",
     "antithetic_draws",
+    "built",
     "check_domain",
     "collapse_message",
     "conditional_latents",
