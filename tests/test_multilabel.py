@@ -573,9 +573,8 @@ def test_weights_and_repeated_rows_agree_on_label_sets(monkeypatch):
 
 def test_multi_output_check_of_scikit_learn():
     """It asks for probabilities that part at a half, which a tuned threshold need not do."""
-    estimator_checks.check_classifier_multioutput(
-        "CanonicalCorrelatedAutoencoder", CanonicalCorrelatedAutoencoder(threshold=0.5)
-    )
+    model = CanonicalCorrelatedAutoencoder(threshold=0.5, max_iter=20, n_folds=1)
+    estimator_checks.check_classifier_multioutput("CanonicalCorrelatedAutoencoder", model)
 
 
 def test_curves_and_warnings_tell_of_training():

@@ -19,8 +19,12 @@ from skvae.watching import Watch
 # Numbers of latents that are tried, as far as the table is wider.
 _CANDIDATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
 
-# Share of the observed cells that is hidden, how many times, and from how many rows at most.
-_SHARE, N_TRIALS, _MOST_ROWS = 0.1, 3, 2000
+# Share of the observed cells that is hidden, and how many times.
+_SHARE, N_TRIALS = 0.1, 3
+
+# Rows to choose by: so many, and more as long as they have no more cells than this. Fewer rows ask
+# for fewer latents than all of them would.
+_ROWS, _CELLS = 2000, 2**16
 
 # Further candidates that may be worse, before no more are tried.
 _PATIENCE = 3
@@ -63,7 +67,7 @@ def choose_by_hidden_cells(
     """
     read = read_rows(clone(estimator), X, sample_weight, None)
     numbers = read.X.toarray() if sparse.issparse(read.X) else np.asarray(read.X)
-    rows = rng.permutation(len(numbers))[:_MOST_ROWS]
+    rows = rng.permutation(len(numbers))[: max(_ROWS, _CELLS // numbers.shape[1])]
     numbers = numbers[rows]
     hidden = [hide(numbers, read, rng) for _ in range(N_TRIALS)]
     variance = weighted_moments(numbers, None).variance

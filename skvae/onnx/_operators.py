@@ -64,8 +64,19 @@ def find(knots: Tensor, places: Tensor, *, right: bool = False) -> Tensor:
     return ((one >= other) if right else (one > other)).sum(-1)
 
 
+def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Move values within limits, by comparisons.
+
+    Of two Clip of one value onnxscript's optimiser gives the limits one name, and drops both.
+    """
+    x = x if min is None else torch.where(x < min, min, x)
+    return x if max is None else torch.where(x > max, max, x)
+
+
 #: By the functions of torch that are replaced.
 _REPLACED: dict[Any, Callable[..., Any]] = {
+    torch.clamp: clamp,
+    torch.Tensor.clamp: clamp,
     torch.lgamma: log_gamma,
     torch.Tensor.lgamma: log_gamma,
     torch.linalg.solve_triangular: solve_lower,
