@@ -4,7 +4,8 @@ Tables are standardised; the 0/1 words of tmc2007 and medical stay as they are. 
 is given at 0.5 and at one threshold for all labels that is tuned by the same function on the same
 number of folds as ours, and then fitted on all training rows; the penalty of a logistic regression
 is chosen by the same F1. A second time the training labels miss at random: ours is told so, the
-others are given zeros. ``--ablation`` compares variants of ours.
+others are given zeros. "known" is the mean of micro-F1 and of a macro-F1 over those labels alone that
+both training and test rows have. ``--ablation`` compares variants of ours.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ FORMATS = {
     "model": "s",
     "micro": ".3f",
     "macro": ".3f",
+    "known": ".3f",
     "micro at .5": ".3f",
     "macro at .5": ".3f",
     "micro lost": "+.3f",
@@ -160,6 +162,10 @@ def measure(data: str, name: str, seed: int, share: float, ablation: bool) -> di
         for average in ("micro", "macro"):
             value = f1_score(Y_test, probability > cut, average=average, zero_division=0)
             record[average + suffix] = float(value)
+    known = np.flatnonzero((Y == 1).any(0) & (Y_test == 1).any(0))
+    predicted = (probability > threshold)[:, known]
+    macro = f1_score(Y_test[:, known], predicted, average="macro", zero_division=0)
+    record["known"] = 0.5 * (record["micro"] + float(macro))
     return record
 
 

@@ -86,7 +86,9 @@ def maximise_probabilistic_pca(X, n_components, n_rounds=3000):
         values, vectors = np.linalg.eigh(total / len(X))
         noise = values[: d - n_components].mean()
         loadings = vectors[:, -n_components:] * np.sqrt(values[-n_components:] - noise)
-        covariance = loadings @ loadings.T + noise * np.eye(d)
+        former, covariance = covariance, loadings @ loadings.T + noise * np.eye(d)
+        if np.abs(covariance - former).max() < 1e-10:
+            break
     return log_density(X, mean, covariance).mean()
 
 
