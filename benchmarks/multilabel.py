@@ -4,8 +4,8 @@ Tables are standardised; the 0/1 words of tmc2007 and medical stay as they are. 
 is given at 0.5 and at one threshold for all labels that is tuned by the same function on the same
 number of folds as ours, and then fitted on all training rows; the penalty of a logistic regression
 is chosen by the same F1. A second time the training labels miss at random: ours is told so, the
-others are given zeros. "known" is the mean of micro-F1 and of a macro-F1 over those labels alone that
-both training and test rows have. ``--ablation`` compares variants of ours.
+others are given zeros. "known" is the mean of micro-F1 and of a macro-F1 over those labels alone
+that both training and test rows have. ``--ablation`` compares variants of ours.
 """
 
 from __future__ import annotations

@@ -80,6 +80,11 @@ def as_numpy(value: Any, name: str = "X") -> Any:
         ) from error
 
 
+def default_names(n_features: int) -> list[str]:
+    """Names of features that have none, as in scikit-learn."""
+    return [f"x{j}" for j in range(n_features)]
+
+
 def _shared(array: Any) -> np.ndarray:
     """Values of an array by the DLPack protocol; as its library gives them, where that fails."""
     try:

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._core.arrays import as_numpy
+from skvae._core.arrays import as_numpy, default_names
 from skvae._sklearn.targets import read_image_shape
 
 # Rows drawn from a prior whose quantiles have no closed form: at most and at least this many, and
@@ -207,7 +207,7 @@ class Fitted:
                 found = self.table.number_names
             elif found is None and self.is_undone:
                 found = getattr(X, "columns", None)
-            names = [f"x{i}" for i in range(n)] if found is None else list(found)
+            names = default_names(n) if found is None else list(found)
         if len(names) != n:
             raise ValueError(
                 f"feature_names must hold {n} names, one for each feature. Got {len(names)}."

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skvae._core.arrays import default_names
 from skvae._sklearn.fitted import Fitted, most_changed, positive_std
 from skvae._sklearn.targets import read_components, read_quantiles
 from skvae.display import _canvas, _rows
@@ -242,7 +243,7 @@ class LatentGridDisplay:
         values = _rows.standardise(rows, location, scale)[:, self.feature_order_]
         names = self.feature_names
         if names is None:
-            names = [f"x{i}" for i in range(rows.shape[1])]
+            names = default_names(rows.shape[1])
         return values, [str(names[i]) for i in self.feature_order_]
 
     def _plot_line(self, ax: Any, n_features: int, keywords: dict[str, Any]) -> None:

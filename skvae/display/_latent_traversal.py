@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skvae._core.arrays import default_names
 from skvae._sklearn.fitted import Fitted, most_changed
 from skvae._sklearn.targets import read_components, read_quantiles
 from skvae.display import _canvas
@@ -246,7 +247,7 @@ class LatentTraversalDisplay:
             scale = np.where(change > 0, change, 1.0)
         labels = self.feature_names
         if labels is None:
-            labels = [f"x{i}" for i in range(d)]
+            labels = default_names(d)
         keywords = _canvas.with_defaults({"color": _canvas.FIRST, "linewidth": 1.6}, given)
         for k, axes in enumerate(self.axes_):
             for ax_, j in zip(axes, most_changed(self.rows[k], scale, n_columns), strict=True):

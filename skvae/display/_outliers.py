@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils import check_array
 
-from skvae._core.arrays import as_numpy
+from skvae._core.arrays import as_numpy, default_names
 from skvae._sklearn.fitted import Fitted, len_of, take_rows
 from skvae.display import _canvas, _rows
 
@@ -309,7 +309,7 @@ class OutlierDisplay:
         limit = float(np.abs(parts).max(initial=1.0))
         image = _rows.show_strips(ax, parts[:, order], limit, **keywords)
         _canvas.bare_axes(ax)
-        names = self.feature_names or [f"x{j}" for j in range(parts.shape[1])]
+        names = self.feature_names or default_names(parts.shape[1])
         _rows.name_columns(ax, [str(names[j]) for j in order])
         labels = [
             f"{_canvas.short(name, 10)}: {_minus(f'{score:.1f}')}"

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils import check_array
 
+from skvae._core.arrays import default_names
 from skvae._sklearn.fitted import Fitted, positive_std
 from skvae._sklearn.targets import read_image_shape
 from skvae.display import _canvas, _rows
@@ -276,7 +277,7 @@ class ReconstructionDisplay:
         values = [_rows.standardise(x, location, scale) for x in (rows, reconstructions)]
         names = self.feature_names
         if names is None:
-            names = [f"x{i}" for i in range(rows.shape[1])]
+            names = default_names(rows.shape[1])
         limit = _rows.colour_limit(np.concatenate(values)[:, order])
         self.images_ = []
         titles = ("row", "reconstruction", "residual: row less reconstruction")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._core.arrays import default_names
 from skvae._core.process import isolated
 from skvae._sklearn.compat import (
     ClassNamePrefixFeaturesOutMixin,
@@ -70,7 +71,7 @@ class Transformer(LinearModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin
             numbers = np.where(missing, np.nan, numbers)
         if library is None:
             return numbers
-        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(numbers.shape[1])])
+        names = getattr(self, "feature_names_in_", default_names(numbers.shape[1]))
         return write_columns(list(numbers.T), names, library)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,7 +82,7 @@ class BaseMultilabel(Predictor):
         # is set here.
         watch = Watch(self, ("loss",)).call(self, 3, X, y, sample_weight)
         with self._restored_on_failure(), watch:
-            table = self._read(X, y, sample_weight)
+            table = self._read(X, y, sample_weight, read_labels)
             rows = {"X": table.X, "y": table.labels.values, "sample_weight": table.weight}
             random_state = watch.remember(self, rows)
             fit = fit_model(
@@ -95,20 +97,31 @@ class BaseMultilabel(Predictor):
         self._warn_unknown(fit.unknown, getattr(y, "columns", self.classes_))
         self._warn_unjudged(fit, table.n_samples)
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> Table:
+    def _read(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        read: Callable[[Any], Labels],
+        is_first: bool = True,
+    ) -> Table:
+        """Read rows and label sets, of those rows that have a weight."""
+        n_least = 2 if is_first else 1
         y = check_target(y, type(self).__name__)
-        X = check_rows(self, X, reset=True, ensure_min_samples=2)
+        X = check_rows(self, X, reset=is_first, ensure_min_samples=n_least)
         check_consistent_length(X, y)
         if sample_weight is None:
-            return Table(X, read_labels(y), None)
-        weight, positive = check_weight(sample_weight, X, 2)
-        return Table(X[positive], read_labels(y[positive]), weight)
+            return Table(X, read(y), None)
+        weight, positive = check_weight(sample_weight, X, n_least)
+        return Table(X[positive], read(y[positive]), weight)
 
     def _partial_fit(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
         watch = Watch(self, ("loss",))
         with self._restored_on_failure(), watch:
             past: FittedClassifier | None = getattr(self, "_fitted", None)
-            table = self._read_part(X, y, classes, sample_weight, past)
+            known = None if past is None else (self.classes_, not self.multilabel_)
+            read = partial(read_part, classes=classes, past=known)
+            table = self._read(X, y, sample_weight, read, is_first=past is None)
             architecture = self._resolve_architecture(table) if past is None else past.architecture
             plan = self._plan(watch, table.n_samples)
             random_state = check_random_state(self.random_state)
@@ -124,19 +137,6 @@ class BaseMultilabel(Predictor):
             self.n_iter_ = stream.n_calls
         watch.close(f"pass {self.n_iter_}, loss {self.loss_curve_[-1]:.4f}")
         self._warn(fit.outcome)
-
-    def _read_part(
-        self, X: Any, y: Any, classes: Any, sample_weight: Any, past: FittedClassifier | None
-    ) -> Table:
-        y = check_target(y, type(self).__name__)
-        X = check_rows(self, X, reset=past is None, ensure_min_samples=2 if past is None else 1)
-        check_consistent_length(X, y)
-        known = None if past is None else (self.classes_, not self.multilabel_)
-        labels = read_part(y, classes, known)
-        if sample_weight is None:
-            return Table(X, labels, None)
-        weight, positive = check_weight(sample_weight, X, 2 if past is None else 1)
-        return Table(X[positive], labels.part(positive), weight)
 
     def _resolve_architecture(self, table: Table) -> Architecture:
         n_labels = table.labels.values.shape[1]

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 import numpy as np
 from scipy import sparse
 
+from skvae._core.arrays import default_names
+
 #: Microseconds of a day.
 TICKS = 86_400 * 10**6
 
@@ -204,7 +206,7 @@ def read_raw_table(X: Any) -> RawTable:
         read = [_read_polars(X.to_series(j), name) for j, name in enumerate(names)]
     else:
         X = X.toarray() if sparse.issparse(X) else np.asarray(X)
-        names = [f"x{j}" for j in range(X.shape[1])]
+        names = default_names(X.shape[1])
         is_numeric = X.dtype.kind in "iuf"
         library = "array" if is_numeric else "objects"
         read = [
