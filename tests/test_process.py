@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_info
 
 import skvae
 from skvae._core.process import one_thread
+from skvae.inference import built
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -164,6 +165,28 @@ def test_networks_of_others_fit_alike_in_threads(name):
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(fit, range(4))) == alone
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("estimator", "name"), walking.FITS)
+def test_threads_read_one_fit_alike(estimator, name):
+    """The model that is built for inference is one for all of them."""
+    model, y = walking.fits(estimator)[name]
+    alone = walking.every_bit(model.fit(walking.X, y), y)
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(lambda _: walking.every_bit(model, y), range(3)):
+            assert found == alone
+
+
+def test_model_is_built_once_for_a_fit():
+    vae = skvae.VariationalAutoencoder(2, random_state=0)
+    first = vae.partial_fit(walking.X)._fitted
+    Z = vae.transform(walking.X)
+    assert built(first, torch.float64) is built(first, torch.float64)
+    assert built(first, torch.float32) is not built(first, torch.float64)
+    assert not np.allclose(vae.partial_fit(walking.X).transform(walking.X), Z)
+    # A module may keep what it sees.
+    own = walking.fitted(skvae.VariationalAutoencoder, "user's networks")._fitted
+    assert built(own, torch.float32) is not built(own, torch.float32)
 
 
 # ------------------------------------------------------------------ switches

@@ -43,8 +43,13 @@ def check_domain(likelihood: Likelihood, X: Any, names: Any = None) -> None:
 
 
 def built(trained: Any, dtype: torch.dtype) -> Any:
-    """Give ``trained.model(dtype)`` to be read only: one for all calls, unless it is large."""
-    if trained.parameters.size > _KEPT_PARAMETERS:
+    """Give ``trained.model(dtype)`` to be read only, one for all calls and threads.
+
+    A large one is built anew, and so is one with modules of users, which may keep what they see.
+    """
+    sides = ("encoder", "decoder")
+    has_modules = any(getattr(trained.architecture, side, None) is not None for side in sides)
+    if has_modules or trained.parameters.size > _KEPT_PARAMETERS:
         return trained.model(dtype)
     models = _BUILT.setdefault(trained, {})
     if dtype not in models:
