@@ -124,7 +124,7 @@ def generate(
         defaults = {
             "likelihood": "auto",
             "latent_density": GaussianMixture(30),
-            "beta": 0.4,
+            "beta": 0.3,
             "early_stopping": False,
             "device": "cpu",
             "random_state": seed,
