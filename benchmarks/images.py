@@ -73,10 +73,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "convolutional": {
         "likelihood": {"channels": (16, 32, 64), "hidden_layer_sizes": ()},
         "mnist": {"channels": (16, 32)},
-        "frey": {"channels": (16, 32)},
+        "frey": {"channels": (64,), "hidden_layer_sizes": (400,)},
         "digits": {"channels": (64,)},
     },
-    "residual": {},
+    "residual": {"frey": {"width": 400, "n_blocks": 1}},
     "dense": {},
 }
 N_SPLITS = 3
