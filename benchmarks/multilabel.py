@@ -31,7 +31,7 @@ from sklearn.multioutput import ClassifierChain
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.common import Report, data_file
+from benchmarks.common import Report, data_file, result_name
 from skvae import CanonicalCorrelatedAutoencoder
 from skvae.multilabel._threshold import tune_threshold, tune_thresholds
 
@@ -117,7 +117,9 @@ def run(args: argparse.Namespace) -> Report:
         rows.append(mean_over_seeds(*case, *groups))
     if args.ablation:
         return Report("multilabel_ablation", FORMATS, rows)
-    return Report("multilabel", FORMATS, rows, summarise(rows))
+    only = [] if list(args.data) == list(DATA) else args.data
+    name = result_name(["multilabel", *only, *(args.models or [])], {})
+    return Report(name, FORMATS, rows, summarise(rows))
 
 
 def load(name: str) -> tuple[np.ndarray, ...]:
