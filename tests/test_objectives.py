@@ -71,7 +71,7 @@ def test_doubly_reparameterised_gradient_is_the_plain_one_in_expectation(beta):
 
     importance_weighted(model, 3)
     doubly, plain = [], []
-    for eps in normal(3 * 1000, len(batch.inputs), N_LATENTS).split(3):
+    for eps in normal(3 * 2000, len(batch.inputs), N_LATENTS).split(3):
         doubly.append(gradient(model.bound(batch, eps, beta)))
         q = model.encode(batch.inputs)
         z = q.transform(eps)

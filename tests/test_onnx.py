@@ -199,17 +199,18 @@ def test_graph_of_an_array(likelihood, prior, posterior, method):
         assert_same(model, vae, method, with_gaps(X))
 
 
-def test_graph_of_every_likelihood():
-    """A column of each, for an export takes as long for one; impute asks for densities, too."""
+@pytest.mark.parametrize("method", ["score_samples", "impute"])
+def test_graph_of_every_likelihood(method):
+    """A column of each, for an export takes as long for one."""
     cells = {name: rows_for(name)[:, j % 5] for j, name in enumerate(LIKELIHOODS)}
     frame = pd.DataFrame(cells).astype(np.float64)
     likelihood = [(name, name, [name]) for name in LIKELIHOODS]
     params = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
     vae = VariationalAutoencoder(1, likelihood=likelihood, early_stopping=False, **params)
-    model = to_onnx(vae.fit(frame), method="impute")
+    model = to_onnx(vae.fit(frame), method=method)
     onnx.checker.check_model(model)
-    assert_same(model, vae, "impute", frame)
-    assert_same(model, vae, "impute", frame.mask(np.isnan(with_gaps(frame.to_numpy()))))
+    assert_same(model, vae, method, frame)
+    assert_same(model, vae, method, frame.mask(np.isnan(with_gaps(frame.to_numpy()))))
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,8 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
 _REPLACED: dict[Any, Callable[..., Any]] = {
     torch.clamp: clamp,
     torch.Tensor.clamp: clamp,
+    torch.clip: clamp,
+    torch.Tensor.clip: clamp,
     torch.lgamma: log_gamma,
     torch.Tensor.lgamma: log_gamma,
     torch.linalg.solve_triangular: solve_lower,
