@@ -14,7 +14,13 @@ from scipy.special import expit, log_expit
 from torch import Tensor
 
 from skvae._core.flat import bind, shared_arrays
-from skvae._core.math import LOG_VARIANCE_BOUND, soft_bound, soft_bound_inverse, soft_bound_vjp
+from skvae._core.math import (
+    LOG_VARIANCE_BOUND,
+    soft_bound,
+    soft_bound_inverse,
+    soft_bound_vjp,
+    sum_log,
+)
 from skvae.fitting import Plan
 from skvae.fitting._steps import ComposedStep, PartedStep, WrittenStep, build_step
 from skvae.fitting._trainer import Trainer
@@ -163,6 +169,15 @@ def test_written_latent(draws):
 
 # From the identity near 0 to saturation; beyond 700 exp alone would overflow.
 RAW_LOG_VARIANCES = torch.tensor([-1e4, -200.0, -30.0, -1.0, 0.0, 1e-3, 2.0, 50.0, 1e4]).double()
+
+
+@pytest.mark.parametrize("n_columns", [1, 64, 65, 127, 784, 3001, 20_000])
+def test_sum_log_is_that_of_single_numbers(n_columns):
+    x = np.random.default_rng(0).uniform(0.5, 1.0, (2, 3, n_columns)).astype(np.float32)
+    x[0, 0], x[1, 1] = 0.5, 1.0  # the ends
+    single = np.log(x.astype(float)).sum(-1)
+    np.testing.assert_allclose(sum_log(x), single, rtol=2e-6, atol=1e-6)
+    np.testing.assert_allclose(sum_log(x.astype(float)), single, rtol=1e-13)
 
 
 def test_soft_bound_vjp():

@@ -43,6 +43,29 @@ def logistic(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     return y
 
 
+# Products of 2^6 numbers of at least 1/2 are far from float32's least.
+_MOST_HALVINGS = 6
+
+# Columns whose logarithms cost less than a product of their halves.
+_FEW_COLUMNS = 64
+
+
+def sum_log(x: np.ndarray) -> np.ndarray:
+    """Sum of log x over the last axis, for x in [1/2, 1]: that of few products of many numbers.
+
+    A logarithm costs twenty times a product.
+    """
+    for _ in range(_MOST_HALVINGS):
+        n_columns = x.shape[-1]
+        if n_columns <= _FEW_COLUMNS:
+            break
+        half = -(-n_columns // 2)
+        product = x[..., :half].copy()
+        product[..., : n_columns - half] *= x[..., half:]
+        x = product
+    return np.add.reduce(np.log(x), -1)
+
+
 def soft_bound_inverse(log_variance: Tensor) -> Tensor:
     """Raw value whose soft bound is ``log_variance``, clipped at 0.99 of the bound."""
     ratio = (log_variance / LOG_VARIANCE_BOUND).clamp(-0.99, 0.99)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skvae._core.flat import Pullback
-from skvae._core.math import logistic
+from skvae._core.math import logistic, sum_log
 from skvae.likelihoods._base import Likelihood, Response
 from skvae.tables import ColumnRanges, Moments, View
 
@@ -84,15 +84,18 @@ class Bernoulli(Likelihood):
 
         log p(x) = x logit - log(1 + exp(logit)) = (x - [logit > 0]) logit + log max(p, 1 - p).
         """
-        p = logistic(raw)
-        cells = 1.0 - p
-        np.maximum(cells, p, out=cells)
-        np.log(cells, out=cells)
+        # On a CPU without AVX-512 torch's function takes a third of the time of NumPy's.
+        p = torch.sigmoid(torch.from_numpy(raw)).numpy()
+        likelier = 1.0 - p
+        np.maximum(likelier, p, out=likelier)
         gap = target - (raw > 0.0)
-        gap *= raw
-        cells += gap
         if observed is not None:
-            cells *= observed
+            gap *= observed
+            likelier -= 1.0
+            likelier *= observed
+            likelier += 1.0
+        log_prob = sum_log(likelier)
+        log_prob += np.einsum("...j,...j->...", gap, raw)
 
         def pull(d: np.ndarray) -> np.ndarray:
             residual = np.subtract(target, p, out=p)
@@ -101,7 +104,7 @@ class Bernoulli(Likelihood):
             residual *= d[..., None]
             return residual
 
-        return np.add.reduce(cells, -1), pull
+        return log_prob, pull
 
     def mean(self, raw: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Probability of a one."""
