@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import Report
+from benchmarks.common import Report, written_steps
 from benchmarks.step import build, compare, draw_table, take_turns, time_a_step
 
 N_NUMBERS = 6
@@ -45,6 +45,12 @@ def run(args: argparse.Namespace) -> Report:
 
 
 def step_time(is_mixed: bool, width: int) -> float:
+    """Microseconds a written step on one of the tables."""
+    with written_steps():
+        return measure(is_mixed, width)
+
+
+def measure(is_mixed: bool, width: int) -> float:
     """Microseconds a step on one of the tables."""
     X = draw_table(width)
     if not is_mixed:

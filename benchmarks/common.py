@@ -11,9 +11,11 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 from scipy.special import xlog1py, xlogy
@@ -21,6 +23,7 @@ from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
 
 from skvae import VariationalAutoencoder, __version__
+from skvae.fitting import _compiled
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -52,6 +55,11 @@ class Report(NamedTuple):
 
 BUNDLED = ("wine", "breast_cancer", "iris", "digits", "diabetes")
 EXTRA = ("wine_red", "cardio", "ionosphere", "pima", "vowels", "letter")
+
+
+def written_steps() -> AbstractContextManager[Any]:
+    """Context in which steps are the written ones, whether numba is installed or not."""
+    return mock.patch.object(_compiled, "find_kernels", return_value=None)
 
 
 def data_file(name: str) -> Path:

@@ -1,7 +1,8 @@
 """Microseconds a training step costs, beside MLPRegressor's as an autoencoder of the same shape.
 
 A table of 5000 x 30, 5 latents, 64 hidden units, batches of 128. Time a step is the difference
-between a long and a short fit over the difference in their steps, so that set-up drops out. Every
+between a long and a short fit over the difference in their steps, so that set-up drops out. With
+numba installed our steps are machine code, and those without it stand beside them. Every
 measurement has a process of its own, and the models take turns, so that a machine's moods meet all.
 MLPRegressor trains in the type of the rows, the autoencoder in float32 either way.
 """
@@ -14,19 +15,21 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
-from benchmarks.common import Report
+from benchmarks.common import Report, written_steps
 from skvae import VariationalAutoencoder
 
 N_ROWS, N_FEATURES, N_LATENTS, N_HIDDEN, BATCH = 5000, 30, 5, 64, 128
 SHORT, LONG = 5, 25
 CASES = {
     "VariationalAutoencoder": ("VariationalAutoencoder", "float64"),
+    "without numba": ("VariationalAutoencoder", "float64", False),
     "MLPRegressor, float64": ("MLPRegressor", "float64"),
     "MLPRegressor, float32": ("MLPRegressor", "float32"),
 }
@@ -102,11 +105,12 @@ def build(model: str, epochs: int, likelihood: str = "gaussian") -> Any:
     )
 
 
-def step_time(model: str, dtype: str) -> float:
+def step_time(model: str, dtype: str, with_numba: bool = True) -> float:
     """Microseconds a step on a table of numbers."""
     X = draw_table(N_FEATURES).astype(dtype)
     y = () if model == "VariationalAutoencoder" else (X,)
-    return time_a_step(lambda epochs: build(model, epochs), X, *y)
+    with nullcontext() if with_numba else written_steps():
+        return time_a_step(lambda epochs: build(model, epochs), X, *y)
 
 
 def draw_table(n_features: int) -> np.ndarray:

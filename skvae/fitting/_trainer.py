@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from skvae._core.arrays import as_tensor
+from skvae.fitting._compiled import CompiledSteps, build_compiled
 from skvae.fitting._plan import Plan, step_work
 from skvae.fitting._steps import PartedStep, build_step
 from skvae.model import Model
@@ -29,6 +30,7 @@ from skvae.training import (
     Replayed,
     Watcher,
     count_parts,
+    is_small,
     limit_threads,
     train,
 )
@@ -71,10 +73,14 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(seed)
         self.batch_size = plan.n_step_rows(model.architecture, rows.n_samples)
         self.n_steps = -(-rows.n_samples // self.batch_size)
-        parts = count_parts(step_work(model.architecture, self.batch_size))
+        work = step_work(model.architecture, self.batch_size)
         bfloat16 = plan.bfloat16 and rows.device.type != "cpu"
-        self.step = build_step(model, plan.penalty / rows.count, parts, self.generator, bfloat16)
+        penalty = plan.penalty / rows.count
+        self.step = build_step(model, penalty, count_parts(work), self.generator, bfloat16)
         self.adam = Adam(model.flat)
+        self.compiled: CompiledSteps | None = None
+        if is_small(work):
+            self.compiled = build_compiled(model, rows, self.adam, plan, penalty)
         self.n_draws = model.objective.n_draws
         # A log-density of X is that of its targets without their constant, less this.
         self.shift = self._shift(rows)
@@ -134,8 +140,31 @@ class Trainer:
 
         ``rate`` gives the learning rate of each step.
         """
-        schedule = self.plan.beta
         self.model.train(True)
+        yield from (self._steps if self.compiled is None else self._compiled_steps)(n_done, rate)
+        self.model.train(False)
+
+    def _compiled_steps(
+        self, n_done: int, rate: Callable[[int], float]
+    ) -> Iterator[tuple[float, ...]]:
+        """Take the same steps in blocks."""
+        assert self.compiled is not None
+        beta = self.plan.beta.value
+        batches = list(self.rows.epoch(self.batch_size, self.generator))
+        for first in range(0, self.n_steps, _NOISE_STEPS):
+            block = range(first, min(first + _NOISE_STEPS, self.n_steps))
+            yield from self.compiled(
+                batches[block.start : block.stop],
+                self.noise(len(block), self.batch_size),
+                [rate(k) for k in block],
+                [beta(n_done + k / self.n_steps) for k in block],
+            )
+
+    def _steps(
+        self, n_done: int, rate: Callable[[int], float]
+    ) -> Iterator[Tensor | tuple[float, ...]]:
+        """Take one step after the other."""
+        schedule = self.plan.beta
         for k, index in enumerate(self.rows.epoch(self.batch_size, self.generator)):
             if k % _NOISE_STEPS == 0:  # one call for a block of steps
                 draws = self.n_draws * min(_NOISE_STEPS, self.n_steps - k)
@@ -151,7 +180,6 @@ class Trainer:
                 if math.isfinite(log_p + kl):
                     schedule.observe(n_done + k / self.n_steps, log_p - self.shift, kl)
             yield terms
-        self.model.train(False)
 
     def advance(
         self, index: Tensor, eps: Tensor, rate: Tensor | float, beta: Tensor | float

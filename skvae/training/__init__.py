@@ -4,6 +4,7 @@ from skvae.training._adam import Adam
 from skvae.training._device import (
     available_devices,
     count_parts,
+    is_small,
     limit_threads,
     resolve_device,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "Watcher",
     "available_devices",
     "count_parts",
+    "is_small",
     "limit_threads",
     "resolve_device",
     "train",

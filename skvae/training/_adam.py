@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,14 @@ class Adam:
         self.typical_norm = flat.values.new_zeros((), dtype=torch.float32)
         # The same memory, for NumPy.
         self.arrays = shared_arrays([flat.grads, self.count, self.typical_norm])
+
+    @property
+    def shared_state(self) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[float, ...]]:
+        """Arrays that a step changes, in the same memory, and its constants, for ``kernels``."""
+        flat = [self.flat.values, self.flat.grads, self.first, self.second]
+        own = [self.count, self.typical_norm, self.n_skipped]
+        constants = _BETA1, _BETA2, _EPSILON, _CLIP, _MIX
+        return tuple(shared_arrays(flat)), tuple(shared_arrays(own)), constants
 
     @property
     def state(self) -> dict[str, Tensor]:

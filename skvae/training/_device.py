@@ -64,12 +64,17 @@ def resolve_device(device: str | torch.device, work: float) -> torch.device:
     return torch.device(name)
 
 
+def is_small(work: float) -> bool:
+    """Say whether the calls of a step of so many multiply-adds cost more than they do."""
+    return work < 2 * _PART_WORK
+
+
 def limit_threads(work: float) -> AbstractContextManager[Any]:
     """Hold BLAS and torch to one thread inside the context if a step is small.
 
     Its bits then do not depend on the number of available threads either.
     """
-    return one_thread() if work < 2 * _PART_WORK else nullcontext()
+    return one_thread() if is_small(work) else nullcontext()
 
 
 def count_parts(work: float) -> int:
