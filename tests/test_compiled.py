@@ -138,15 +138,22 @@ def test_large_steps_are_not_compiled(trainers):
     assert trainers[0].compiled is None
 
 
-@pytest.mark.parametrize("switch", ["numba.config.DISABLE_JIT = 1", "sys.modules['numba'] = None"])
+SWITCHES = {
+    "switched off": "import numba; numba.config.DISABLE_JIT = 1",
+    "beside a NumPy too new for it": "sys.modules['numba'] = None",
+    "without a folder to keep it in": """
+import numba.core.caching
+numba.core.caching.CacheImpl._locator_classes = []
+""",
+}
+
+
+@pytest.mark.parametrize("switch", SWITCHES.values(), ids=SWITCHES)
 def test_without_machine_code_fits_go_on(switch):
-    """Switched off, or refused by numba itself, which raises ImportError beside a NumPy too new."""
     program = f"""
 import sys
 import skvae._core.compiled as compiled
 assert "numba" not in sys.modules  # it is imported by the first fit
-if "DISABLE" in {switch!r}:
-    import numba
 {switch}
 from sklearn.datasets import load_wine
 from skvae import VariationalAutoencoder

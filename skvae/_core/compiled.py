@@ -12,6 +12,8 @@ def find_kernels() -> Any:
     """Give ``skvae._core.kernels``, or None without numba or under ``NUMBA_DISABLE_JIT=1``."""
     try:
         numba: Any = importlib.import_module("numba")
-    except ImportError:  # it is not there, or refuses a NumPy that is too new for it
+        kernels = importlib.import_module("skvae._core.kernels")
+    except (ImportError, RuntimeError):
+        # It is not there, refuses a NumPy too new for it, or has nowhere to keep what it compiles.
         return None
-    return None if numba.config.DISABLE_JIT else importlib.import_module("skvae._core.kernels")
+    return None if numba.config.DISABLE_JIT else kernels
