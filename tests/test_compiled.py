@@ -59,6 +59,8 @@ CASES = {
     "three layers, decayed": (make(hidden_layer_sizes=(24, 17, 10), alpha=10.0), {}),
     "noise of each feature": (make(likelihood=Gaussian("feature")), {}),
     "weights": (make(early_stopping=False), {"sample_weight": WEIGHT}),
+    "bernoulli": (make(likelihood="bernoulli"), {}),
+    "bernoulli, weights": (make(Autoencoder, likelihood="bernoulli"), {"sample_weight": WEIGHT}),
     "no linear path": (make(init="random"), {}),
     "another beta and batch": (make(beta=0.3, batch_size=50), {}),
 }
@@ -112,7 +114,7 @@ with_gaps = np.where(np.random.RandomState(0).rand(*X.shape) < 0.1, np.nan, X)
     [
         (make(activation="tanh"), X),
         (make(hidden_layer_sizes=()), X),
-        (make(likelihood="bernoulli"), X),
+        (make(likelihood="poisson"), 16.0 * X),
         (make(likelihood=StudentT()), X),
         (make(likelihood=Gaussian("row")), X),
         (make(prior=MixtureOfGaussians(3)), X),
@@ -124,7 +126,7 @@ with_gaps = np.where(np.random.RandomState(0).rand(*X.shape) < 0.1, np.nan, X)
         (make(Autoencoder, corruption=GaussianNoise(0.1)), X),
         (make(), with_gaps),
     ],
-    ids=repr,
+    ids=lambda value: None if isinstance(value, np.ndarray) else repr(value),
 )
 def test_other_models_take_their_own_steps(estimator, rows, trainers):
     fit(estimator, rows)

@@ -2,10 +2,10 @@
 
 A step on a table is some sixty calls on a few thousand numbers each, and most of its time goes to
 the calls. Here a call takes many steps, from gathering their rows to Adam's update, of the
-commonest model: dense networks with hidden layers of rectifiers, a diagonal normal or a point
-between them, and a Gaussian with noise of its own. What it computes is what ``DenseNetwork.vjp``,
-``diagonal_normal_latent``, ``Gaussian.log_prob_vjp`` and ``skvae.training.Adam`` state, and a test
-holds it to them.
+commonest models: dense networks with hidden layers of rectifiers, a diagonal normal or a point
+between them, and a Gaussian with noise of its own or a Bernoulli. What it computes is what
+``DenseNetwork.vjp``, ``diagonal_normal_latent``, ``log_prob_vjp`` of both likelihoods and
+``skvae.training.Adam`` state, and a test holds it to them.
 
 ``skvae._core.compiled`` imports this module, where numba is installed. Arrays are float32, except
 in that test: numbers are converted, since with a float64 among them numba would compute in float64.
@@ -162,6 +162,32 @@ def _gaussian(target, raw_x, share, log_noise, d_log_noise):
 
 
 @_compile
+def _bernoulli(target, raw_x, share):
+    """Give the mean log-probability; overwrite the logits by the gradient of what it is below zero.
+
+    log p(x) = (x - [logit > 0]) logit - log(1 + e) with e = exp(-|logit|): the logarithm is one of
+    64 factors, each from 1 to 2.
+    """
+    number, rows = raw_x.dtype.type, len(share)
+    zero, one, total = number(0.0), number(1.0), number(0.0)
+    product = np.ones(rows, raw_x.dtype)
+    for j in range(len(raw_x)):
+        for i in range(rows):
+            logit = raw_x[j, i]
+            e = np.exp(-abs(logit))
+            product[i] *= one + e
+            above = one if logit > zero else zero
+            p = (one if logit > zero else e) / (one + e)
+            total += share[i] * (target[i, j] - above) * logit
+            raw_x[j, i] = share[i] * (p - target[i, j])
+        if j % 64 == 63 or j == len(raw_x) - 1:
+            for i in range(rows):
+                total -= share[i] * np.log(product[i])
+                product[i] = one
+    return total
+
+
+@_compile
 def _adam(values, grads, first, second, rate, beta1, beta2, epsilon, count, factor):
     """Update ``values`` and both moments with the gradient times ``factor``, in step ``count``."""
     number = values.dtype.type
@@ -197,8 +223,8 @@ def steps(
         Of the encoder's input.
     encoder, decoder, d_encoder, d_decoder : tuple
         (hidden layers, output layer, n_seen), and their gradients with n_linear.
-    log_noise, d_log_noise : ndarray of shape (1,) or (n_features,)
-        Raw log-variances of the Gaussian.
+    log_noise, d_log_noise : ndarray of shape (1,), (n_features,) or (0,)
+        Raw log-variances of the Gaussian; none for the Bernoulli.
     drawn : bool
         Whether z is drawn, or a point.
     decay : ndarray of shape (n_parameters,) or (0,)
@@ -238,7 +264,10 @@ def steps(
         start = len(above) - len(decoder[0][len(decoder[0]) - 1]) - 1 - k
         kl = _draw(raw_z, noise[n], share, above[start : start + k], spread)
         _forward(decoder, above, raw_x)
-        log_p = _gaussian(target, raw_x, share, log_noise, d_log_noise)
+        if len(log_noise) > 0:
+            log_p = _gaussian(target, raw_x, share, log_noise, d_log_noise)
+        else:
+            log_p = _bernoulli(target, raw_x, share)
         _backward(raw_x, decoder, d_decoder, above, dz)
         for i in range(n_rows):
             share[i] *= number(betas[n])

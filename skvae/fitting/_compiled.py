@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skvae._core.compiled import find_kernels
 from skvae.fitting._plan import Plan
-from skvae.likelihoods import Gaussian
+from skvae.likelihoods import Bernoulli, Gaussian, Likelihood
 from skvae.model import Model
 from skvae.nn import ACTIVATIONS, DenseNetwork, Network
 from skvae.posteriors import Deterministic, DiagonalNormal
@@ -53,7 +53,7 @@ class CompiledSteps:
         self.model = (
             *(values for values, _ in networks),
             *(gradients for _, gradients in networks),
-            *(*model.shared.arrays, *model.shared.grad_arrays),
+            *((*model.shared.arrays, *model.shared.grad_arrays) or (nothing, nothing)),
             isinstance(model.posterior, DiagonalNormal),
             _decay(model, penalty) if penalty > 0.0 else nothing,
         )
@@ -62,11 +62,11 @@ class CompiledSteps:
     @staticmethod
     def suits(model: Model, rows: Rows, plan: Plan) -> bool:
         """Say whether there is machine code for this training."""
-        likelihood, arrays = model.likelihood, rows.arrays
+        arrays = rows.arrays
         return (
             (arrays is not None and arrays[0] is arrays[1])
             and (rows.resident is None or rows.resident.offset is None)
-            and (type(likelihood) is Gaussian and likelihood.noise != "row")
+            and _has_kernel(model.likelihood)
             and (type(model.posterior), type(model.prior)) in _LATENTS
             and (model.objective.is_plain and not model.objective.is_weighted)
             and (model.regularizer is None and plan.corruption is None)
@@ -99,6 +99,12 @@ class CompiledSteps:
             np.zeros_like(like) if shift is None else shift.numpy(),
             np.ones_like(like) if scale is None else scale.numpy(),
         )
+
+
+def _has_kernel(likelihood: Likelihood) -> bool:
+    if type(likelihood) is Gaussian:
+        return likelihood.noise != "row"
+    return type(likelihood) is Bernoulli
 
 
 def _is_common(network: Network) -> bool:
