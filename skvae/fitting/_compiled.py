@@ -45,7 +45,7 @@ class CompiledSteps:
 
     def __init__(self, model: Model, rows: Rows, adam: Adam, penalty: float, kernels: Any) -> None:
         assert rows.arrays is not None
-        self.rows, self.kernels, self.encoder = rows, kernels, model.encoder
+        self.kernels, self.encoder = kernels, model.encoder
         nothing = np.empty(0, rows.arrays[0].dtype)
         weight = nothing if rows.weight is None else rows.weight.numpy()
         self.table = np.ascontiguousarray(rows.arrays[0]), weight
