@@ -135,6 +135,7 @@ def run(args: argparse.Namespace) -> Report:
             draw(case, fitted, X_test, Path(args.pictures))
     parts = [part for part in args.cases if set(args.cases) != set(CASES)]
     parts += [part for part in args.networks if set(args.networks) != set(NETWORKS)]
+    parts += ["copies"] * (args.copies > 0)
     return Report("_".join(["images", *parts]), FORMATS, rows)
 
 
